@@ -1,0 +1,55 @@
+//! Files: names as a closed enum, seal-then-publish writers, range reads, signed links.
+
+pub mod link;
+pub mod local;
+
+use std::io::Write;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use payouts_model::ExportId;
+
+/// Every name that a blob may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BlobName {
+    /// The file that one attempt of an Export wrote.
+    ExportFile { /** whose */ export: ExportId, /** which attempt */ fence: u64 },
+}
+
+/// What went wrong with a blob.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such blob.
+    #[error("there is no such file")]
+    NotFound,
+    /// No room.
+    #[error("there is no room for the file")]
+    StorageFull(#[source] std::io::Error),
+    /// Anything else.
+    #[error("{context}")]
+    Io { /** doing what */ context: String, /** cause */ #[source] source: std::io::Error },
+}
+
+/// A blob being written. Dropped without [`BlobWriter::seal`], nothing is left behind.
+pub trait BlobWriter: Write + Send {
+    /// Makes the bytes durable under the name and checks that exactly `size_bytes` are there.
+    fn seal(self: Box<Self>, size_bytes: u64) -> Result<(), Error>;
+}
+
+/// A store of blobs.
+#[async_trait]
+pub trait BlobStore: Send + Sync + std::fmt::Debug {
+    /// Begins to write. Calls block; use it on a blocking thread.
+    fn create(&self, name: BlobName) -> Result<Box<dyn BlobWriter>, Error>;
+    /// Its size in bytes.
+    async fn size(&self, name: BlobName) -> Result<u64, Error>;
+    /// The bytes of a range.
+    async fn read(&self, name: BlobName, range: std::ops::Range<u64>) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error>;
+    /// Deletes; not being there is no error.
+    async fn delete(&self, name: BlobName) -> Result<(), Error>;
+    /// Every sealed blob.
+    async fn list(&self) -> Result<Vec<BlobName>, Error>;
+    /// Deletes what dead writers left unsealed. At start only.
+    async fn clean(&self) -> Result<u64, Error>;
+}

@@ -1,0 +1,5 @@
+//! Signed links.
+
+/// The keys that sign links.
+#[derive(Debug)]
+pub struct LinkKeys;

@@ -1,0 +1,2 @@
+//! payouts
+fn main(){}

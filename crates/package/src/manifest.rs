@@ -1,0 +1,1 @@
+//! The manifest: JSON that lets finance trust the file.

@@ -1,0 +1,5 @@
+//! auth
+
+/// Checks tokens.
+#[derive(Debug)]
+pub struct Verifier;

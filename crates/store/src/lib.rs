@@ -1,0 +1,198 @@
+//! Where Exports, grants and idempotency keys live: one trait, one conformance suite for all.
+
+pub mod sqlite;
+
+use async_trait::async_trait;
+use payouts_model::{ErrorCode, Export, ExportId, Failure, Grant, PrincipalId, ReportName, Role, Scope, Status, TenantId, Timestamp, Viewer, Warning};
+use payouts_model::export::{FileInfo, Query};
+
+/// What went wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database. `aborted` says whether the transaction certainly did not take effect.
+    #[error("store: {context}")]
+    Database { /** doing what */ context: &'static str, /** certainly aborted */ aborted: bool, /** cause */ #[source] source: sqlx::Error },
+    /// A row that this version cannot read.
+    #[error("store: unreadable {what}")]
+    Corrupt { /** what */ what: String },
+}
+
+/// An idempotency key with what it was sent with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// 1 to 128 visible ASCII characters.
+    pub key: String,
+    /// Digest of path and decoded query: the same request again has the same.
+    pub request_digest: String,
+}
+
+/// An Export to accept.
+#[derive(Clone, Debug)]
+pub struct CreateExport {
+    /// Its id.
+    pub id: ExportId,
+    /// The report.
+    pub report: ReportName,
+    /// Whose.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub principal: PrincipalId,
+    /// What.
+    pub query: Query,
+    /// The pairs in force, narrowed.
+    pub scope: Scope,
+    /// What the caller should know.
+    pub warnings: Vec<Warning>,
+    /// If the caller sent one.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Now.
+    pub created_at: Timestamp,
+}
+
+/// What became of an acceptance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// Durable in the queue.
+    New(Export),
+    /// The same request had been accepted under this key: the Export as it is now.
+    Replayed(Export),
+    /// The key is in use for another request.
+    KeyReused,
+    /// The tenant has as many queued as it may.
+    QueueFull { /** the limit */ limit: u64 },
+}
+
+/// What a viewer may see of an Export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visible {
+    /// The Export.
+    pub export: Export,
+    /// Whether the viewer's scope contains the Export's: file, totals. Otherwise an admin sees
+    /// the state only.
+    pub full: bool,
+    /// Its place among its tenant's queued requests, from 1; 0 if not queued.
+    pub queue_position: u64,
+}
+
+/// A page of the list, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The Exports.
+    pub items: Vec<Visible>,
+    /// The number in all.
+    pub total: u64,
+    /// Where the next page begins: the last item's acceptance time and id; `None` at the end.
+    pub next: Option<(Timestamp, ExportId)>,
+}
+
+/// What became of a deletion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// Gone; as it was. Its files may be deleted.
+    Gone(Box<Export>),
+    /// Visible, but made by somebody else, and the viewer is no admin.
+    NotTheOwner,
+    /// Not there, or not visible.
+    NotFound,
+}
+
+/// A worker's hold on an Export: every write carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The Export as claimed.
+    pub export: Export,
+    /// The fence; newer claims have greater ones.
+    pub fence: u64,
+}
+
+/// What a completed attempt leaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// The file.
+    pub file: FileInfo,
+    /// The manifest as JSON text.
+    pub manifest: String,
+    /// When the file goes.
+    pub file_expires_at: Timestamp,
+    /// Warnings to add.
+    pub warnings: Vec<Warning>,
+}
+
+/// How a worker lets go without completing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LetGo {
+    /// A fault that may pass: counts as an attempt; Failed with this if it was the last.
+    Retry { /** if it was the last */ failure: Failure, /** not before */ not_before: Timestamp },
+    /// Given up for good.
+    Fail { /** why */ failure: Failure, /** the manifest of a failed Export */ manifest: Option<String> },
+    /// Handed back (shutdown): counts as nothing.
+    HandBack,
+}
+
+/// The store.
+///
+/// Guarantees: an accepted Export is durable before `accept` returns; every move filters on its
+/// legal states (see `payouts_model::export::Move`) and, for workers, on the fence: a call with an
+/// old fence changes nothing and says so.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Accepts an Export, unless its key was used or the tenant's queue is full.
+    async fn accept(&self, create: CreateExport, tenant_queue_max: u64) -> Result<Accepted, Error>;
+    /// An Export of `report` that the viewer may see.
+    async fn find(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<Visible>, Error>;
+    /// The manifest of an ended Export that the viewer may see in full.
+    async fn manifest(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<String>, Error>;
+    /// What the viewer may see of a report's requests (of both reports if `None`), newest first.
+    async fn list(&self, viewer: &Viewer, report: Option<ReportName>, status: Option<Status>, top: u64, after: Option<(Timestamp, ExportId)>) -> Result<Page, Error>;
+    /// Deletes an Export in any state.
+    async fn delete(&self, viewer: &Viewer, report: ReportName, id: ExportId, now: Timestamp) -> Result<Deleted, Error>;
+
+    /// Claims the next Export: queued ones with the fewest running of its tenant first, then the
+    /// oldest; or one whose lease has run out (which counts a lost lease; at `lost_leases_max` it
+    /// is failed with WorkerLost instead and the search goes on).
+    async fn claim(&self, node: &str, lease_ms: i64, lost_leases_max: u32, now: Timestamp) -> Result<Option<Claim>, Error>;
+    /// Fixes the data version of an Export at its first claim; answers the one in force.
+    async fn fix_data_version(&self, claim: &Claim, version: u64) -> Result<Option<u64>, Error>;
+    /// Renews the lease and records progress (never backwards). False: the claim is lost.
+    async fn heartbeat(&self, claim: &Claim, rows_done: u64, rows_expected: Option<u64>, lease_ms: i64, now: Timestamp) -> Result<bool, Error>;
+    /// Publishes. False: the claim is lost, the file is garbage.
+    async fn complete(&self, claim: &Claim, completion: Completion, now: Timestamp) -> Result<bool, Error>;
+    /// Lets go. Answers the status it led to; `None`: the claim was lost.
+    async fn let_go(&self, claim: &Claim, how: LetGo, attempts_max: u32, now: Timestamp) -> Result<Option<Status>, Error>;
+    /// At start: ends the leases of this node's dead predecessor, so that they can be claimed at
+    /// once. Counts a lost lease each. Answers how many.
+    async fn take_back(&self, node: &str, now: Timestamp) -> Result<u64, Error>;
+    /// When the next claim may become possible without a new request: the earliest end of a lease
+    /// or of a retry's delay.
+    async fn next_due(&self) -> Result<Option<Timestamp>, Error>;
+
+    /// Whether a blob is owned: of a Completed Export whose file is still there, or of a running
+    /// attempt with this fence.
+    async fn owns_file(&self, id: ExportId, fence: u64) -> Result<bool, Error>;
+    /// Marks files as gone that expired before `now`; answers what was marked, to be deleted.
+    async fn expire_files(&self, now: Timestamp, max: u64) -> Result<Vec<(ExportId, u64)>, Error>;
+    /// Deletes Exports that ended before `before`; answers how many.
+    async fn purge(&self, before: Timestamp, max: u64) -> Result<u64, Error>;
+    /// Deletes idempotency keys older than 24 hours; answers how many.
+    async fn purge_keys(&self, now: Timestamp) -> Result<u64, Error>;
+
+    /// Role and union of the unexpired pairs of tenant and principal. An empty scope: no grant.
+    async fn access(&self, tenant: &TenantId, principal: &PrincipalId, now: Timestamp) -> Result<(Role, Scope), Error>;
+    /// Every grant, sorted.
+    async fn grants(&self) -> Result<Vec<Grant>, Error>;
+    /// Adds grants (the same pair for the same holder and role again: `until` is replaced).
+    /// Answers how many were new or changed.
+    async fn grant(&self, grants: &[Grant]) -> Result<u64, Error>;
+    /// Removes exactly these grants (by holder, pair and role). Answers how many.
+    async fn revoke(&self, grants: &[Grant]) -> Result<u64, Error>;
+    /// Makes the grants exactly these, in one transaction. Answers (added, removed).
+    async fn apply_grants(&self, grants: &[Grant]) -> Result<(u64, u64), Error>;
+
+    /// Whether the database answers.
+    async fn ping(&self) -> Result<(), Error>;
+    /// Counts by report and status, for metrics and the queue's length.
+    async fn counts(&self) -> Result<Vec<(ReportName, Status, u64)>, Error>;
+}
+
+/// Codes that a store puts into failures itself.
+pub const FAILED_LEASES_CODE: ErrorCode = ErrorCode::WorkerLost;

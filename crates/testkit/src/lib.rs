@@ -1,0 +1,1 @@
+//! Development only: test app, fixtures, oracles.
