@@ -4,6 +4,7 @@ pub mod import;
 pub mod sample;
 pub mod snapshot;
 pub mod source;
+pub mod table;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,9 @@ pub enum Error {
     /// The data or the configuration is wrong.
     #[error("{0}")]
     Invalid(String),
+    /// Another commit came in between; nothing was changed.
+    #[error("the {report} table was changed by something else in the meantime (version {version} is there already); nothing was changed: run it again")]
+    Conflict { /** report */ report: ReportName, /** the version that this commit would have been */ version: u64 },
     /// The table format's library.
     #[error("delta table")]
     Delta(#[from] deltalake_core::DeltaTableError),
@@ -64,6 +68,12 @@ impl Ledger {
 
     /// One version of a report's table; the newest if `version` is `None`. Cached per version.
     pub async fn snapshot(&self, _report: ReportName, _version: Option<u64>) -> Result<Arc<Snapshot>, Error> {
+        todo!()
+    }
+
+    /// The report's own table, opened for import. [`Error::Invalid`] if the configuration points
+    /// the report at a table that something else writes. Blocks; may be called from anywhere.
+    pub fn table(&self, _report: ReportName) -> Result<table::Table, Error> {
         todo!()
     }
 
