@@ -117,7 +117,10 @@ impl Scope {
 
     /// Whether a row of this participant and programme may be seen.
     pub fn allows(&self, participant: &str, program: &str) -> bool {
-        self.covers_pair(&Pair { participant: Some(ParticipantId::new(participant)), program: Some(program.to_owned()) })
+        self.covers_pair(&Pair {
+            participant: Some(ParticipantId::new(participant)),
+            program: Some(program.to_owned()),
+        })
     }
 
     /// The part of this scope that concerns `participants`: pairs of those, and pairs of all
@@ -128,7 +131,9 @@ impl Scope {
             match &pair.participant {
                 Some(p) if participants.contains(p) => pairs.push(pair.clone()),
                 Some(_) => {}
-                None => pairs.extend(participants.iter().map(|p| Pair { participant: Some(p.clone()), program: pair.program.clone() })),
+                None => pairs.extend(
+                    participants.iter().map(|p| Pair { participant: Some(p.clone()), program: pair.program.clone() }),
+                ),
             }
         }
         pairs.into_iter().collect()

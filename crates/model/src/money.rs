@@ -111,7 +111,15 @@ mod tests {
 
     #[test]
     fn amounts_print_two_to_four_decimals() {
-        for (text, printed) in [("1250.4", "1250.40"), ("-0.5", "-0.50"), ("1.2345", "1.2345"), ("1.2340", "1.234"), ("0", "0.00"), ("12", "12.00"), (".5", "0.50")] {
+        for (text, printed) in [
+            ("1250.4", "1250.40"),
+            ("-0.5", "-0.50"),
+            ("1.2345", "1.2345"),
+            ("1.2340", "1.234"),
+            ("0", "0.00"),
+            ("12", "12.00"),
+            (".5", "0.50"),
+        ] {
             assert_eq!(text.parse::<Amount>().unwrap().to_string(), printed);
         }
         assert_eq!("10.50000000".parse::<Number>().unwrap().to_string(), "10.5");

@@ -234,7 +234,8 @@ impl Report {
     /// filter name where that is another text.
     pub fn filter_names(&self) -> impl Iterator<Item = (&str, usize)> {
         self.fields.iter().enumerate().flat_map(|(i, f)| {
-            std::iter::once((&*f.name, i)).chain(f.filter_name.as_deref().filter(move |n| *n != &*f.name).map(move |n| (n, i)))
+            std::iter::once((&*f.name, i))
+                .chain(f.filter_name.as_deref().filter(move |n| *n != &*f.name).map(move |n| (n, i)))
         })
     }
 }
@@ -291,7 +292,11 @@ struct FieldRow {
     example: String,
 }
 
-fn load(name: ReportName, extra: &[ExtraColumn], extra_values: Option<&HashMap<String, Vec<String>>>) -> Result<Report, CatalogError> {
+fn load(
+    name: ReportName,
+    extra: &[ExtraColumn],
+    extra_values: Option<&HashMap<String, Vec<String>>>,
+) -> Result<Report, CatalogError> {
     let fail = |text: String| CatalogError(text);
     let mut rows = Vec::new();
     for row in csv::Reader::from_reader(FIELDS_CSV.as_bytes()).deserialize::<FieldRow>() {
@@ -337,10 +342,16 @@ fn index_names(report: ReportName, rows: &[FieldRow]) -> Result<HashMap<String, 
         let valid = row.column.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && row.column.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !valid {
-            return Err(CatalogError(format!("{report}: '{}' is not a column name (letters, digits and _, not a digit first)", row.column)));
+            return Err(CatalogError(format!(
+                "{report}: '{}' is not a column name (letters, digits and _, not a digit first)",
+                row.column
+            )));
         }
         if let Some(other) = names.insert(row.column.to_ascii_lowercase(), i) {
-            return Err(CatalogError(format!("{report}: column '{}' is there twice ('{}')", row.column, rows[other].column)));
+            return Err(CatalogError(format!(
+                "{report}: column '{}' is there twice ('{}')",
+                row.column, rows[other].column
+            )));
         }
     }
     for (i, row) in rows.iter().enumerate().filter(|(_, r)| !r.filter_name.is_empty()) {
@@ -350,15 +361,26 @@ fn index_names(report: ReportName, rows: &[FieldRow]) -> Result<HashMap<String, 
 }
 
 fn to_field(row: &FieldRow, names: &HashMap<String, usize>) -> Result<Field, String> {
-    let split = |text: &str, by: char| text.split(by).filter(|s| !s.is_empty()).map(Arc::from).collect::<Vec<Arc<str>>>();
+    let split =
+        |text: &str, by: char| text.split(by).filter(|s| !s.is_empty()).map(Arc::from).collect::<Vec<Arc<str>>>();
     let some = |text: &str| (!text.is_empty()).then(|| Arc::from(text));
     let currency = match (row.kind, row.currency.as_str()) {
-        (FieldType::Amount, "") => return Err(format!("amount column '{}' needs a currency: a column's name or a code such as USD", row.column)),
+        (FieldType::Amount, "") => {
+            return Err(format!(
+                "amount column '{}' needs a currency: a column's name or a code such as USD",
+                row.column
+            ));
+        }
         (_, "") => None,
         (_, text) => Some(match names.get(&text.to_ascii_lowercase()) {
             Some(&i) => Currency::Field(i),
             None if text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()) => Currency::Constant(text.into()),
-            None => return Err(format!("column '{}': currency '{text}' is neither a column nor a code of three capitals", row.column)),
+            None => {
+                return Err(format!(
+                    "column '{}': currency '{text}' is neither a column nor a code of three capitals",
+                    row.column
+                ));
+            }
         }),
     };
     let mut roles = Vec::new();
@@ -396,7 +418,14 @@ mod tests {
         assert_eq!(history.default_columns().len(), 106);
         assert_eq!(&*history.field("payoutStatus").unwrap().name, "paymentStatus");
         for report in [payments, history] {
-            for role in [FieldRole::Participant, FieldRole::Program, FieldRole::OrderType, FieldRole::Status, FieldRole::StatusTime, FieldRole::Window] {
+            for role in [
+                FieldRole::Participant,
+                FieldRole::Program,
+                FieldRole::OrderType,
+                FieldRole::Status,
+                FieldRole::StatusTime,
+                FieldRole::Window,
+            ] {
                 report.role(role);
             }
             assert!(report.fields.iter().filter(|f| f.kind == FieldType::Amount).all(|f| f.currency.is_some()));
@@ -405,7 +434,14 @@ mod tests {
 
     #[test]
     fn a_configuration_can_append_columns() {
-        let column = ExtraColumn { name: "costCentre".into(), kind: FieldType::Text, currency: None, in_file: true, values: vec![], meaning: String::new() };
+        let column = ExtraColumn {
+            name: "costCentre".into(),
+            kind: FieldType::Text,
+            currency: None,
+            in_file: true,
+            values: vec![],
+            meaning: String::new(),
+        };
         let with = |c: ExtraColumn| Catalog::with(&HashMap::from([(ReportName::Payments, vec![c])]), &HashMap::new());
         let catalog = with(column.clone()).unwrap();
         let report = catalog.report(ReportName::Payments);
