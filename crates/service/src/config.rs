@@ -1,7 +1,24 @@
-//! What an operator sets: a TOML file over commented defaults.
+//! What an operator sets: a TOML file over commented defaults (`config.default.toml`, compiled
+//! in), with the command line on top.
+//!
+//! Invariants: a [`Config`] was checked as a whole, so that nothing else validates settings again;
+//! an unknown key is an error that names the nearest one; relative paths have been resolved
+//! against the file they stand in.
 
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use payouts_ledger::Sources;
+use payouts_model::report::{CatalogError, ExtraColumn};
+use payouts_model::{Catalog, ReportName};
+
+/// Every setting with its default and what it does.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -17,4 +34,235 @@ pub struct Config {
     pub public_url: Option<String>,
     /// The built-in token issuer is on.
     pub dev: bool,
+    /// With `dev`: `listen` may be an address that is not loopback (containers, CI), over a sample
+    /// ledger only. Any Host is answered then.
+    pub dev_insecure: bool,
+    /// Who may issue tokens.
+    pub issuers: Vec<IssuerConfig>,
+    /// Exports that are made at the same time.
+    pub workers: usize,
+    /// Limits of the query engine; threads are resolved, never 0.
+    pub engine: payouts_engine::Limits,
+    /// How long a worker may be silent.
+    pub lease_ms: i64,
+    /// Attempts at faults that may pass.
+    pub attempts_max: u32,
+    /// Lost leases before an Export is Failed.
+    pub lost_leases_max: u32,
+    /// How long a stopping service lets work go on.
+    pub shutdown_grace_ms: u64,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// How long a file link works.
+    pub link_lifetime_seconds: i64,
+    /// Limits of the HTTP side.
+    pub limits: Limits,
+    /// By report, the table that something else writes.
+    pub sources: Sources,
+    /// By report, the columns that are appended.
+    pub extra_columns: HashMap<ReportName, Vec<ExtraColumn>>,
+    /// By report and enumerated field, the values that are added.
+    pub extra_values: HashMap<ReportName, HashMap<String, Vec<String>>>,
+    /// Old programme name to the new ones that it selects too.
+    pub program_aliases: HashMap<String, Vec<String>>,
+}
+
+/// Somebody whose tokens are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerConfig {
+    /// The `iss` claim; may contain `{tid}`.
+    pub issuer: String,
+    /// The `aud` claim is one of these.
+    pub audiences: Vec<String>,
+    /// Where the keys are announced.
+    pub discovery_url: String,
+    /// Whose callers they are.
+    pub tenant: TenantRule,
+    /// The principal is the first of these claims that is there.
+    pub principal_claims: Vec<String>,
+    /// The claim that lists roles.
+    pub roles_claim: String,
+    /// The role that a token must have, if any.
+    pub required_role: Option<String>,
+}
+
+/// How a token's tenant is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TenantRule {
+    /// Every caller of the issuer belongs to this tenant.
+    Fixed(String),
+    /// A claim says it.
+    Claim {
+        /// The claim's name.
+        claim: String,
+        /// What is put before its value, so that issuers cannot speak for each other's tenants.
+        prefix: String,
+    },
+}
+
+/// How long things are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Files, in days.
+    pub file_days: i64,
+    /// Exports and manifests, in days.
+    pub export_days: i64,
+}
+
+/// Limits of the HTTP side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Queued Exports of one tenant.
+    pub tenant_queue_max: u64,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Bytes of all headers of a request.
+    pub header_bytes: usize,
+    /// Requests answered at the same time.
+    pub in_flight_max: usize,
+    /// Seconds that a request may take, downloads and long polls apart.
+    pub request_seconds: u64,
+    /// Requests of one caller per second on average.
+    pub caller_per_second: u32,
+    /// Requests of one caller that may come at once.
+    pub caller_burst: u32,
+    /// Seconds that a preview may take.
+    pub preview_seconds: u64,
+}
+
+/// What the command line says; it wins over the file. Paths are relative to the working directory.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--data`.
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--admin-listen`; `Some(None)`: nowhere.
+    pub admin_listen: Option<Option<SocketAddr>>,
+    /// `--public-url`.
+    pub public_url: Option<String>,
+    /// `--dev`.
+    pub dev: bool,
+    /// `--dev-insecure-listen`: implies `dev`, and is the address.
+    pub dev_insecure_listen: Option<SocketAddr>,
+}
+
+/// Why a configuration is refused. Each says where, what, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not TOML, has an unknown key, or a value of the wrong type.
+    #[error("configuration {path}: {reason}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// Line, key and the nearest key.
+        reason: String,
+    },
+    /// A value that cannot be.
+    #[error("configuration: {key} = {value}: {reason}")]
+    Value {
+        /// The setting.
+        key: String,
+        /// What it says.
+        value: String,
+        /// Why not, and what would be right.
+        reason: String,
+    },
+    /// Settings that do not go together.
+    #[error("{0}")]
+    Conflict(String),
+    /// The appended columns or values.
+    #[error("configuration: [reports]")]
+    Catalog(#[from] CatalogError),
+}
+
+impl Config {
+    /// Reads `path` (none: defaults alone) over the defaults, puts the command line on top and
+    /// checks the whole for a server: tokens can be checked, addresses are safe.
+    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, Error> {
+        let config = Self::load_offline(path, overrides)?;
+        config.check_server()?;
+        Ok(config)
+    }
+
+    /// The same for commands that only touch the data directory: what concerns listening and
+    /// tokens is not asked for.
+    pub fn load_offline(path: Option<&Path>, overrides: &Overrides) -> Result<Self, Error> {
+        file::load(path, overrides)
+    }
+
+    /// The configuration of a development server over `data_dir`, all else default.
+    pub fn dev(data_dir: &Path, listen: SocketAddr) -> Result<Self, Error> {
+        let overrides = Overrides {
+            data_dir: Some(data_dir.into()),
+            listen: Some(listen),
+            admin_listen: Some(None),
+            dev: true,
+            ..Overrides::default()
+        };
+        Self::load(None, &overrides)
+    }
+
+    /// The reports with the columns and values that the configuration adds.
+    pub fn catalog(&self) -> Result<Catalog, Error> {
+        Ok(Catalog::with(&self.extra_columns, &self.extra_values)?)
+    }
+
+    /// The ledger that it describes.
+    pub fn ledger(&self) -> Result<payouts_ledger::Ledger, Error> {
+        Ok(payouts_ledger::Ledger::new(&self.data_dir, self.catalog()?, self.sources.clone()))
+    }
+
+    /// The database's file.
+    pub fn database_path(&self) -> PathBuf {
+        self.data_dir.join("payouts.db")
+    }
+
+    /// The folder of finished and growing files.
+    pub fn files_dir(&self) -> PathBuf {
+        self.data_dir.join("files")
+    }
+
+    /// The folder of private keys.
+    pub fn keys_dir(&self) -> PathBuf {
+        self.data_dir.join("keys")
+    }
+
+    fn check_server(&self) -> Result<(), Error> {
+        if !self.dev && self.issuers.is_empty() {
+            return Err(Error::Conflict(
+                "nobody could sign in: there is no token issuer. Add one to the configuration file and start with --config FILE:\n\n    \
+                 public_url = \"https://payouts.example.com\"\n\n    [[issuers]]\n    issuer = \"https://login.example.com/realm\"\n    \
+                 audiences = [\"api://payouts\"]\n\nor start with --dev to try the service on this machine with its built-in issuer"
+                    .into(),
+            ));
+        }
+        if self.dev && !self.dev_insecure && !self.listen.ip().is_loopback() {
+            return Err(Error::Conflict(format!(
+                "with --dev anybody who reaches the service can get a token, so it takes loopback addresses only, not {}: \
+                 listen on 127.0.0.1:{port}, or configure [[issuers]] and start without --dev \
+                 (--dev-insecure-listen {listen} is for containers and CI over a sample ledger)",
+                self.listen.ip(),
+                port = self.listen.port(),
+                listen = self.listen,
+            )));
+        }
+        if !self.dev && self.public_url.is_none() {
+            return Err(Error::Conflict(
+                "public_url is not set: links in answers begin with it, since the Host header cannot be trusted. \
+                 Set public_url = \"https://…\" in the configuration file, or --public-url"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
 }

@@ -1,0 +1,94 @@
+use super::*;
+
+fn load(text: &str) -> Result<Config, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("payouts.toml");
+    std::fs::write(&path, text).unwrap();
+    Config::load(Some(&path), &Overrides::default())
+}
+
+fn refused(text: &str) -> String {
+    let error = load(text).expect_err(text);
+    error.to_string()
+}
+
+const ISSUER: &str =
+    "public_url = \"https://p.example\"\n[[issuers]]\nissuer = \"https://login.example/x\"\naudiences = [\"a\"]\n";
+
+#[test]
+fn the_defaults_are_whole_and_say_what_is_missing() {
+    let config = Config::load_offline(None, &Overrides::default()).unwrap();
+    assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.attempts_max, 3);
+    assert_eq!(config.retention, Retention { file_days: 30, export_days: 2555 });
+    assert!(config.engine.threads > 0);
+    let said = Config::load(None, &Overrides::default()).unwrap_err().to_string();
+    assert!(said.contains("[[issuers]]") && said.contains("--dev"), "{said}");
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_and_the_line() {
+    let said = refused("workers = 1\nlisen = \"127.0.0.1:1\"\n");
+    assert!(said.contains("line 2") && said.contains("did you mean `listen`?"), "{said}");
+    let said = refused("[limits]\nbody_byte = 3\n");
+    assert!(said.contains("did you mean `body_bytes`?"), "{said}");
+}
+
+#[test]
+fn a_file_lies_over_the_defaults_and_the_command_line_on_top() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.toml");
+    std::fs::write(&path, format!("{ISSUER}\n[limits]\npreview_seconds = 3\n[reports.payments]\ntable = \"lake/p\"\nvalues = {{ payoutOrderType = [\"BONUS\"] }}\n")).unwrap();
+    let overrides = Overrides { listen: Some("127.0.0.1:7".parse().unwrap()), ..Overrides::default() };
+    let config = Config::load(Some(&path), &overrides).unwrap();
+    assert_eq!((config.limits.preview_seconds, config.limits.tenant_queue_max), (3, 10_000));
+    assert_eq!(config.listen.port(), 7);
+    assert_eq!(config.data_dir, dir.path().join("payouts-data"));
+    assert_eq!(config.sources[&ReportName::Payments].table, dir.path().join("lake/p"));
+    assert!(
+        config
+            .catalog()
+            .unwrap()
+            .report(ReportName::Payments)
+            .field("payoutOrderType")
+            .unwrap()
+            .values
+            .iter()
+            .any(|v| &**v == "BONUS")
+    );
+    assert_eq!(config.issuers[0].discovery_url, "https://login.example/x/.well-known/openid-configuration");
+}
+
+#[test]
+fn dev_takes_loopback_only() {
+    let at = |listen: &str| {
+        Config::load(None, &Overrides { dev: true, listen: Some(listen.parse().unwrap()), ..Overrides::default() })
+    };
+    assert!(at("127.0.0.1:0").is_ok() && at("[::1]:0").is_ok());
+    assert!(at("0.0.0.0:8080").unwrap_err().to_string().contains("loopback"));
+    let insecure = Overrides { dev_insecure_listen: Some("0.0.0.0:80".parse().unwrap()), ..Overrides::default() };
+    let config = Config::load(None, &insecure).unwrap();
+    assert!(config.dev && config.dev_insecure);
+}
+
+#[test]
+fn issuers_cannot_speak_for_each_other() {
+    let two = |a: &str, b: &str| {
+        format!(
+            "public_url = \"https://p\"\n[[issuers]]\nissuer = \"https://a\"\naudiences = [\"x\"]\n{a}\n[[issuers]]\nissuer = \"https://b\"\naudiences = [\"x\"]\n{b}\n"
+        )
+    };
+    assert!(refused(&two("", "tenant_prefix = \"b:\"")).contains("any tenant"));
+    assert!(refused(&two("tenant_prefix = \"b:\"", "tenant = \"b:x\"")).contains("same tenant"));
+    assert!(load(&two("tenant = \"a\"", "tenant_prefix = \"b:\"")).is_ok());
+    assert!(refused("[[issuers]]\nissuer = \"https://a\"\naudiences = []\n").contains("audience"));
+    assert!(refused("[[issuers]]\nissuer = \"https://a/{tid}/v2.0\"\naudiences = [\"x\"]\n").contains("discovery_url"));
+}
+
+#[test]
+fn values_out_of_range_name_their_key() {
+    assert!(refused("workers = 0").contains("workers = 0: must be 1 or more"));
+    assert!(refused("dev = true\nlisten = \"localhost\"").contains("listen = \"localhost\""));
+    assert!(refused(&format!("{ISSUER}\n[retention]\nfile_days = 9999\n")).contains("outlive"));
+    assert!(refused("public_url = \"payouts.example\"").contains("public_url"));
+}
