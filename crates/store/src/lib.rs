@@ -1,20 +1,38 @@
 //! Where Exports, grants and idempotency keys live: one trait, one conformance suite for all.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod sqlite;
 
 use async_trait::async_trait;
-use payouts_model::{ErrorCode, Export, ExportId, Failure, Grant, PrincipalId, ReportName, Role, Scope, Status, TenantId, Timestamp, Viewer, Warning};
 use payouts_model::export::{FileInfo, Query};
+use payouts_model::{
+    ErrorCode, Export, ExportId, Failure, Grant, PrincipalId, ReportName, Role, Scope, Status, TenantId, Timestamp,
+    Viewer, Warning,
+};
+
+pub use sqlite::SqliteStore;
 
 /// What went wrong with the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database. `aborted` says whether the transaction certainly did not take effect.
     #[error("store: {context}")]
-    Database { /** doing what */ context: &'static str, /** certainly aborted */ aborted: bool, /** cause */ #[source] source: sqlx::Error },
+    Database {
+        /** doing what */
+        context: &'static str,
+        /** certainly aborted */
+        aborted: bool,
+        /** cause */
+        #[source]
+        source: sqlx::Error,
+    },
     /// A row that this version cannot read.
     #[error("store: unreadable {what}")]
-    Corrupt { /** what */ what: String },
+    Corrupt {
+        /** what */
+        what: String,
+    },
 }
 
 /// An idempotency key with what it was sent with.
@@ -59,7 +77,10 @@ pub enum Accepted {
     /// The key is in use for another request.
     KeyReused,
     /// The tenant has as many queued as it may.
-    QueueFull { /** the limit */ limit: u64 },
+    QueueFull {
+        /** the limit */
+        limit: u64,
+    },
 }
 
 /// What a viewer may see of an Export.
@@ -122,9 +143,19 @@ pub struct Completion {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LetGo {
     /// A fault that may pass: counts as an attempt; Failed with this if it was the last.
-    Retry { /** if it was the last */ failure: Failure, /** not before */ not_before: Timestamp },
+    Retry {
+        /** if it was the last */
+        failure: Failure,
+        /** not before */
+        not_before: Timestamp,
+    },
     /// Given up for good.
-    Fail { /** why */ failure: Failure, /** the manifest of a failed Export */ manifest: Option<String> },
+    Fail {
+        /** why */
+        failure: Failure,
+        /** the manifest of a failed Export */
+        manifest: Option<String>,
+    },
     /// Handed back (shutdown): counts as nothing.
     HandBack,
 }
@@ -143,22 +174,49 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The manifest of an ended Export that the viewer may see in full.
     async fn manifest(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<String>, Error>;
     /// What the viewer may see of a report's requests (of both reports if `None`), newest first.
-    async fn list(&self, viewer: &Viewer, report: Option<ReportName>, status: Option<Status>, top: u64, after: Option<(Timestamp, ExportId)>) -> Result<Page, Error>;
+    async fn list(
+        &self,
+        viewer: &Viewer,
+        report: Option<ReportName>,
+        status: Option<Status>,
+        top: u64,
+        after: Option<(Timestamp, ExportId)>,
+    ) -> Result<Page, Error>;
     /// Deletes an Export in any state.
-    async fn delete(&self, viewer: &Viewer, report: ReportName, id: ExportId, now: Timestamp) -> Result<Deleted, Error>;
+    async fn delete(&self, viewer: &Viewer, report: ReportName, id: ExportId, now: Timestamp)
+    -> Result<Deleted, Error>;
 
     /// Claims the next Export: queued ones with the fewest running of its tenant first, then the
     /// oldest; or one whose lease has run out (which counts a lost lease; at `lost_leases_max` it
     /// is failed with WorkerLost instead and the search goes on).
-    async fn claim(&self, node: &str, lease_ms: i64, lost_leases_max: u32, now: Timestamp) -> Result<Option<Claim>, Error>;
+    async fn claim(
+        &self,
+        node: &str,
+        lease_ms: i64,
+        lost_leases_max: u32,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, Error>;
     /// Fixes the data version of an Export at its first claim; answers the one in force.
     async fn fix_data_version(&self, claim: &Claim, version: u64) -> Result<Option<u64>, Error>;
     /// Renews the lease and records progress (never backwards). False: the claim is lost.
-    async fn heartbeat(&self, claim: &Claim, rows_done: u64, rows_expected: Option<u64>, lease_ms: i64, now: Timestamp) -> Result<bool, Error>;
+    async fn heartbeat(
+        &self,
+        claim: &Claim,
+        rows_done: u64,
+        rows_expected: Option<u64>,
+        lease_ms: i64,
+        now: Timestamp,
+    ) -> Result<bool, Error>;
     /// Publishes. False: the claim is lost, the file is garbage.
     async fn complete(&self, claim: &Claim, completion: Completion, now: Timestamp) -> Result<bool, Error>;
     /// Lets go. Answers the status it led to; `None`: the claim was lost.
-    async fn let_go(&self, claim: &Claim, how: LetGo, attempts_max: u32, now: Timestamp) -> Result<Option<Status>, Error>;
+    async fn let_go(
+        &self,
+        claim: &Claim,
+        how: LetGo,
+        attempts_max: u32,
+        now: Timestamp,
+    ) -> Result<Option<Status>, Error>;
     /// At start: ends the leases of this node's dead predecessor, so that they can be claimed at
     /// once. Counts a lost lease each. Answers how many.
     async fn take_back(&self, node: &str, now: Timestamp) -> Result<u64, Error>;
@@ -171,7 +229,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn owns_file(&self, id: ExportId, fence: u64) -> Result<bool, Error>;
     /// Marks files as gone that expired before `now`; answers what was marked, to be deleted.
     async fn expire_files(&self, now: Timestamp, max: u64) -> Result<Vec<(ExportId, u64)>, Error>;
-    /// Deletes Exports that ended before `before`; answers how many.
+    /// Deletes Exports that ended before `before` and have no file any more (those with one wait
+    /// for [`Store::expire_files`]); answers how many.
     async fn purge(&self, before: Timestamp, max: u64) -> Result<u64, Error>;
     /// Deletes idempotency keys older than 24 hours; answers how many.
     async fn purge_keys(&self, now: Timestamp) -> Result<u64, Error>;
@@ -196,3 +255,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
 /// Codes that a store puts into failures itself.
 pub const FAILED_LEASES_CODE: ErrorCode = ErrorCode::WorkerLost;
+/// The code of the warning that [`Store::expire_files`] adds.
+pub const FILE_EXPIRED_WARNING: &str = "FileExpired";
+/// How long an idempotency key holds, in milliseconds: 24 hours.
+pub const IDEMPOTENCY_KEY_MS: i64 = 24 * 60 * 60 * 1000;

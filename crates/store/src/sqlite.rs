@@ -1,1 +1,281 @@
 //! The store in a SQLite file.
+//!
+//! Invariants: one connection writes and every write is one `BEGIN IMMEDIATE` transaction, so that
+//! writers (also of other processes: the command line opens the same file) take turns and none
+//! fails half way for want of a lock; commits are synced before they are answered; the file is
+//! private to its user. Every UPDATE of an Export filters on the states of its
+//! [`Move`](payouts_model::export::Move).
+
+mod accept;
+mod grants;
+mod read;
+mod rows;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use payouts_model::{ExportId, Grant, PrincipalId, ReportName, Role, Scope, Status, TenantId, Timestamp, Viewer};
+use sqlx::Sqlite;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::{Accepted, Claim, Completion, CreateExport, Deleted, Error, LetGo, Page, Store, Visible};
+use rows::ScopeCache;
+
+/// The file's name under the data directory.
+pub const FILE_NAME: &str = "payouts.db";
+
+/// How long a writer waits for another process's transaction, in milliseconds. Transactions last
+/// milliseconds; this is for a machine that stalls.
+const BUSY_TIMEOUT_MS: u64 = 15_000;
+/// Connections that only read. WAL readers never wait for the writer.
+const READERS_MAX: u32 = 4;
+
+/// A transaction that holds the write lock.
+type WriteTx = sqlx::Transaction<'static, Sqlite>;
+
+/// Exports, grants and keys in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    scopes: ScopeCache,
+}
+
+impl SqliteStore {
+    /// Opens `payouts.db` under `data_dir`, made if missing (the folder too), and brings it to
+    /// this version's tables.
+    ///
+    /// # Errors
+    /// When the file cannot be made or read, or a newer version of the program has changed it.
+    pub async fn open(data_dir: &Path) -> Result<Self, Error> {
+        let path = data_dir.join(FILE_NAME);
+        let guard = {
+            let (dir, path) = (data_dir.to_owned(), path.clone());
+            tokio::task::spawn_blocking(move || prepare(&dir, &path))
+                .await
+                .map_err(|e| io::Error::other(e.to_string()))
+                .flatten()
+                .map_err(|e| at("open", true)(e.into()))?
+        };
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS));
+        let pool = |max: u32| {
+            let wait = Duration::from_millis(2 * BUSY_TIMEOUT_MS);
+            SqlitePoolOptions::new().max_connections(max).acquire_timeout(wait).idle_timeout(None).max_lifetime(None)
+        };
+        let writer = pool(1).connect_with(options.clone()).await.map_err(at("open", true))?;
+        sqlx::migrate!("./migrations").run(&writer).await.map_err(|e| at("migrate", true)(e.into()))?;
+        let readers = pool(READERS_MAX).connect_with(options).await.map_err(at("open", true))?;
+        drop(guard);
+        Ok(Self { writer, readers, scopes: ScopeCache::default() })
+    }
+
+    /// Waits for what is under way and closes the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn begin(&self, context: &'static str) -> Result<WriteTx, Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(at(context, true))
+    }
+
+    async fn reader(&self, context: &'static str) -> Result<sqlx::pool::PoolConnection<Sqlite>, Error> {
+        self.readers.acquire().await.map_err(at(context, true))
+    }
+}
+
+/// An error of the database while doing `context`. Before the commit every transaction is
+/// certainly aborted; a commit that fails may have taken effect.
+fn at(context: &'static str, aborted: bool) -> impl FnOnce(sqlx::Error) -> Error {
+    move |source| Error::Database { context, aborted, source }
+}
+
+async fn commit(tx: WriteTx, context: &'static str) -> Result<(), Error> {
+    tx.commit().await.map_err(at(context, false))
+}
+
+/// Makes the folder and an empty private file, and holds the lock under which processes that
+/// start at the same time migrate one after the other.
+///
+/// The database file itself is never opened here once it exists: closing a descriptor of it would
+/// drop the locks that SQLite holds in this process.
+fn prepare(data_dir: &Path, path: &Path) -> io::Result<fs::File> {
+    if !data_dir.exists() {
+        private_dir(data_dir)?;
+    }
+    let lock = private(fs::OpenOptions::new().write(true).create(true).truncate(false)).open(lock_path(data_dir))?;
+    lock.lock()?;
+    match private(fs::OpenOptions::new().write(true).create_new(true)).open(path) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => restrict(path)?,
+        Err(e) => return Err(e),
+    }
+    Ok(lock)
+}
+
+fn lock_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("payouts.db.lock")
+}
+
+#[cfg(unix)]
+fn private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(unix)]
+fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600)
+}
+
+#[cfg(unix)]
+fn restrict(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn private_dir(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+#[cfg(not(unix))]
+fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    options
+}
+
+#[cfg(not(unix))]
+fn restrict(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, create: CreateExport, tenant_queue_max: u64) -> Result<Accepted, Error> {
+        self.accept_export(create, tenant_queue_max).await
+    }
+    async fn find(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<Visible>, Error> {
+        self.find_export(viewer, report, id).await
+    }
+    async fn manifest(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<String>, Error> {
+        self.find_manifest(viewer, report, id).await
+    }
+    async fn list(
+        &self,
+        viewer: &Viewer,
+        report: Option<ReportName>,
+        status: Option<Status>,
+        top: u64,
+        after: Option<(Timestamp, ExportId)>,
+    ) -> Result<Page, Error> {
+        self.list_exports(viewer, report, status, top, after).await
+    }
+    async fn delete(
+        &self,
+        viewer: &Viewer,
+        report: ReportName,
+        id: ExportId,
+        _now: Timestamp,
+    ) -> Result<Deleted, Error> {
+        self.delete_export(viewer, report, id).await
+    }
+
+    async fn claim(
+        &self,
+        node: &str,
+        lease_ms: i64,
+        lost_leases_max: u32,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, Error> {
+        self.claim_next(node, lease_ms, lost_leases_max, now).await
+    }
+    async fn fix_data_version(&self, claim: &Claim, version: u64) -> Result<Option<u64>, Error> {
+        self.fix_version(claim, version).await
+    }
+    async fn heartbeat(
+        &self,
+        claim: &Claim,
+        rows_done: u64,
+        rows_expected: Option<u64>,
+        lease_ms: i64,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        self.renew(claim, rows_done, rows_expected, now.plus_ms(lease_ms)).await
+    }
+    async fn complete(&self, claim: &Claim, completion: Completion, now: Timestamp) -> Result<bool, Error> {
+        self.publish(claim, completion, now).await
+    }
+    async fn let_go(
+        &self,
+        claim: &Claim,
+        how: LetGo,
+        attempts_max: u32,
+        now: Timestamp,
+    ) -> Result<Option<Status>, Error> {
+        self.release(claim, how, attempts_max, now).await
+    }
+    async fn take_back(&self, node: &str, now: Timestamp) -> Result<u64, Error> {
+        self.end_leases(node, now).await
+    }
+    async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        self.earliest_due().await
+    }
+
+    async fn owns_file(&self, id: ExportId, fence: u64) -> Result<bool, Error> {
+        self.file_has_owner(id, fence).await
+    }
+    async fn expire_files(&self, now: Timestamp, max: u64) -> Result<Vec<(ExportId, u64)>, Error> {
+        self.mark_expired(now, max).await
+    }
+    async fn purge(&self, before: Timestamp, max: u64) -> Result<u64, Error> {
+        self.purge_exports(before, max).await
+    }
+    async fn purge_keys(&self, now: Timestamp) -> Result<u64, Error> {
+        self.purge_old_keys(now).await
+    }
+
+    async fn access(&self, tenant: &TenantId, principal: &PrincipalId, now: Timestamp) -> Result<(Role, Scope), Error> {
+        self.grants_in_force(tenant, principal, now).await
+    }
+    async fn grants(&self) -> Result<Vec<Grant>, Error> {
+        self.all_grants().await
+    }
+    async fn grant(&self, grants: &[Grant]) -> Result<u64, Error> {
+        self.add_grants(grants).await
+    }
+    async fn revoke(&self, grants: &[Grant]) -> Result<u64, Error> {
+        self.remove_grants(grants).await
+    }
+    async fn apply_grants(&self, grants: &[Grant]) -> Result<(u64, u64), Error> {
+        self.replace_grants(grants).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        let mut reader = self.reader("ping").await?;
+        sqlx::query("SELECT count(*) FROM grants WHERE tenant = ''")
+            .execute(&mut *reader)
+            .await
+            .map_err(at("ping", true))?;
+        Ok(())
+    }
+    async fn counts(&self) -> Result<Vec<(ReportName, Status, u64)>, Error> {
+        self.count_by_status().await
+    }
+}

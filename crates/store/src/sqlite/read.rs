@@ -1,0 +1,274 @@
+//! What viewers see, and what they delete.
+
+use std::collections::HashMap;
+
+use payouts_model::export::Move;
+use payouts_model::{ExportId, ReportName, Role, Status, TenantId, Timestamp, Viewer};
+use sqlx::SqliteConnection;
+
+use super::rows::{ExportRow, count, export_sql, number, states, to_json};
+use super::{SqliteStore, at, commit};
+use crate::{Deleted, Error, Page, Visible};
+
+const FIND: &str = "find an export";
+const LIST: &str = "list exports";
+const DELETE: &str = "delete an export";
+
+/// The filter of a list, as statements bind it.
+struct Narrow {
+    tenant: TenantId,
+    report: Option<&'static str>,
+    status: Option<&'static str>,
+    /// Digests of the scopes that may be listed, as a JSON array; `None`: all of them.
+    scopes: Option<String>,
+}
+
+impl SqliteStore {
+    pub(super) async fn find_export(
+        &self,
+        viewer: &Viewer,
+        report: ReportName,
+        id: ExportId,
+    ) -> Result<Option<Visible>, Error> {
+        let mut reader = self.reader(FIND).await?;
+        let Some(row) = own_row(&mut reader, viewer, report, id).await.map_err(at(FIND, true))? else {
+            return Ok(None);
+        };
+        let Some(full) = self.sees(&mut reader, viewer, &row).await? else { return Ok(None) };
+        let queue_position = if row.status == Status::Queued.as_str() {
+            let ahead: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM exports WHERE tenant = ?1 AND status = ?2 AND ended_at IS NULL AND seq <= ?3",
+            )
+            .bind(&row.tenant)
+            .bind(&row.status)
+            .bind(row.seq)
+            .fetch_one(&mut *reader)
+            .await
+            .map_err(at(FIND, true))?;
+            // It may have been claimed since the row was read; as read, it was in the queue.
+            number::<u64>(ahead, || "queue position".to_owned())?.max(1)
+        } else {
+            0
+        };
+        let export = self.export(&mut reader, row).await?;
+        Ok(Some(Visible { export, full, queue_position }))
+    }
+
+    /// Whether the viewer sees this row: in full, its state only (an admin), or not at all.
+    async fn sees(
+        &self,
+        connection: &mut SqliteConnection,
+        viewer: &Viewer,
+        row: &ExportRow,
+    ) -> Result<Option<bool>, Error> {
+        let scope = self.scope(connection, &row.scope).await?;
+        let full = viewer.scope.contains(&scope);
+        Ok((full || viewer.role == Role::Admin).then_some(full))
+    }
+
+    pub(super) async fn find_manifest(
+        &self,
+        viewer: &Viewer,
+        report: ReportName,
+        id: ExportId,
+    ) -> Result<Option<String>, Error> {
+        let mut reader = self.reader(FIND).await?;
+        let Some(row) = own_row(&mut reader, viewer, report, id).await.map_err(at(FIND, true))? else {
+            return Ok(None);
+        };
+        if row.ended_at.is_none() || self.sees(&mut reader, viewer, &row).await? != Some(true) {
+            return Ok(None);
+        }
+        let manifest: Option<Option<String>> = sqlx::query_scalar("SELECT manifest FROM exports WHERE seq = ?1")
+            .bind(row.seq)
+            .fetch_optional(&mut *reader)
+            .await
+            .map_err(at(FIND, true))?;
+        Ok(manifest.flatten())
+    }
+
+    pub(super) async fn list_exports(
+        &self,
+        viewer: &Viewer,
+        report: Option<ReportName>,
+        status: Option<Status>,
+        top: u64,
+        after: Option<(Timestamp, ExportId)>,
+    ) -> Result<Page, Error> {
+        // One snapshot for rows, total and positions.
+        let mut tx = self.readers.begin().await.map_err(at(LIST, true))?;
+        let contained = self.contained_scopes(&mut tx, viewer).await?;
+        let scopes = (viewer.role != Role::Admin)
+            .then(|| to_json(&contained.iter().filter(|(_, full)| **full).map(|(d, _)| d).collect::<Vec<_>>()));
+        let narrow = Narrow {
+            tenant: viewer.tenant.clone(),
+            report: report.map(ReportName::as_str),
+            status: status.map(Status::as_str),
+            scopes,
+        };
+        let total = total(&mut tx, &narrow).await.map_err(at(LIST, true))?;
+        let mut rows = page(&mut tx, &narrow, top.saturating_add(1), after).await.map_err(at(LIST, true))?;
+        let more = rows.len() as u64 > top;
+        rows.truncate(usize::try_from(top).unwrap_or(usize::MAX));
+        let positions = positions(&mut tx, &narrow.tenant, &rows).await.map_err(at(LIST, true))?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows {
+            let full = contained.get(&row.scope).copied().unwrap_or(false);
+            let queue_position = positions.get(&row.seq).copied().unwrap_or(0);
+            let export = self.export(&mut tx, row).await?;
+            items.push(Visible {
+                export,
+                full,
+                queue_position: number(queue_position, || "queue position".to_owned())?,
+            });
+        }
+        let next = items.last().filter(|_| more).map(|v| (v.export.created_at, v.export.id));
+        Ok(Page { items, total: number(total, || "total".to_owned())?, next })
+    }
+
+    /// Every scope that Exports of the viewer's tenant have, and whether the viewer's contains it.
+    async fn contained_scopes(
+        &self,
+        connection: &mut SqliteConnection,
+        viewer: &Viewer,
+    ) -> Result<HashMap<String, bool>, Error> {
+        // Steps from one digest to the next in the index, whatever the number of Exports.
+        let digests: Vec<String> = sqlx::query_scalar(
+            "WITH RECURSIVE steps (digest) AS ( \
+                 SELECT min(scope) FROM exports WHERE tenant = ?1 \
+                 UNION ALL \
+                 SELECT (SELECT min(scope) FROM exports WHERE tenant = ?1 AND scope > steps.digest) \
+                 FROM steps WHERE steps.digest IS NOT NULL \
+             ) SELECT digest FROM steps WHERE digest IS NOT NULL",
+        )
+        .bind(viewer.tenant.as_str())
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(at(LIST, true))?;
+        let mut contained = HashMap::with_capacity(digests.len());
+        for digest in digests {
+            let scope = self.scope(connection, &digest).await?;
+            contained.insert(digest, viewer.scope.contains(&scope));
+        }
+        Ok(contained)
+    }
+
+    pub(super) async fn delete_export(
+        &self,
+        viewer: &Viewer,
+        report: ReportName,
+        id: ExportId,
+    ) -> Result<Deleted, Error> {
+        let mut tx = self.begin(DELETE).await?;
+        let Some(row) = own_row(&mut tx, viewer, report, id).await.map_err(at(DELETE, true))? else {
+            return Ok(Deleted::NotFound);
+        };
+        if self.sees(&mut tx, viewer, &row).await?.is_none() {
+            return Ok(Deleted::NotFound);
+        }
+        if row.principal != viewer.principal.as_str() && viewer.role != Role::Admin {
+            return Ok(Deleted::NotTheOwner);
+        }
+        sqlx::query("DELETE FROM exports WHERE seq = ?1 AND status IN (SELECT value FROM json_each(?2))")
+            .bind(row.seq)
+            .bind(states(Move::Delete))
+            .execute(&mut *tx)
+            .await
+            .map_err(at(DELETE, true))?;
+        let export = self.export(&mut tx, row).await?;
+        commit(tx, DELETE).await?;
+        Ok(Deleted::Gone(Box::new(export)))
+    }
+
+    pub(super) async fn count_by_status(&self) -> Result<Vec<(ReportName, Status, u64)>, Error> {
+        let mut reader = self.reader("count exports").await?;
+        let rows: Vec<(String, String, i64)> =
+            sqlx::query_as("SELECT report, status, count(*) FROM exports GROUP BY report, status")
+                .fetch_all(&mut *reader)
+                .await
+                .map_err(at("count exports", true))?;
+        let read = |(report, status, n): (String, String, i64)| {
+            let what = || format!("counts of {report} {status}");
+            let corrupt = |_| Error::Corrupt { what: what() };
+            Ok((report.parse().map_err(corrupt)?, status.parse().map_err(corrupt)?, number(n, what)?))
+        };
+        rows.into_iter().map(read).collect()
+    }
+}
+
+/// The row of an Export of the viewer's tenant and this report.
+async fn own_row(
+    connection: &mut SqliteConnection,
+    viewer: &Viewer,
+    report: ReportName,
+    id: ExportId,
+) -> Result<Option<ExportRow>, sqlx::Error> {
+    sqlx::query_as(export_sql!("SELECT", "FROM exports WHERE id = ?1 AND tenant = ?2 AND report = ?3"))
+        .bind(id.to_string())
+        .bind(viewer.tenant.as_str())
+        .bind(report.as_str())
+        .fetch_optional(connection)
+        .await
+}
+
+async fn total(connection: &mut SqliteConnection, narrow: &Narrow) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM exports WHERE tenant = ?1 AND (?2 IS NULL OR report = ?2) AND (?3 IS NULL OR status = ?3) \
+         AND (?4 IS NULL OR scope IN (SELECT value FROM json_each(?4)))",
+    )
+    .bind(narrow.tenant.as_str())
+    .bind(narrow.report)
+    .bind(narrow.status)
+    .bind(narrow.scopes.as_deref())
+    .fetch_one(connection)
+    .await
+}
+
+async fn page(
+    connection: &mut SqliteConnection,
+    narrow: &Narrow,
+    limit: u64,
+    after: Option<(Timestamp, ExportId)>,
+) -> Result<Vec<ExportRow>, sqlx::Error> {
+    sqlx::query_as(export_sql!(
+        "SELECT",
+        "FROM exports WHERE tenant = ?1 AND (?2 IS NULL OR report = ?2) AND (?3 IS NULL OR status = ?3) \
+         AND (?4 IS NULL OR scope IN (SELECT value FROM json_each(?4))) \
+         AND (created_at, id) < (?5, ?6) \
+         ORDER BY created_at DESC, id DESC LIMIT ?7"
+    ))
+    .bind(narrow.tenant.as_str())
+    .bind(narrow.report)
+    .bind(narrow.status)
+    .bind(narrow.scopes.as_deref())
+    .bind(after.map_or(i64::MAX, |(at, _)| at.0))
+    // Sorts after every id.
+    .bind(after.map_or_else(|| "~".to_owned(), |(_, id)| id.to_string()))
+    .bind(count(limit))
+    .fetch_all(connection)
+    .await
+}
+
+/// The places of the queued ones among `rows` in their tenant's queue, by `seq`.
+async fn positions(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    rows: &[ExportRow],
+) -> Result<HashMap<i64, i64>, sqlx::Error> {
+    let queued: Vec<i64> = rows.iter().filter(|r| r.status == Status::Queued.as_str()).map(|r| r.seq).collect();
+    if queued.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT seq, place FROM ( \
+             SELECT seq, row_number() OVER (ORDER BY seq) AS place FROM exports \
+             WHERE tenant = ?1 AND status = ?2 AND ended_at IS NULL \
+         ) WHERE seq IN (SELECT value FROM json_each(?3))",
+    )
+    .bind(tenant.as_str())
+    .bind(Status::Queued.as_str())
+    .bind(to_json(&queued))
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().collect())
+}
