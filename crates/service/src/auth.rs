@@ -1,17 +1,39 @@
 //! Who calls: tokens of the configured OIDC issuers and of the built-in development issuer.
 //!
 //! Invariants: a [`Caller`] exists only for a token whose signature, issuer, audience and times
-//! were checked; a [`Viewer`](payouts_model::Viewer) is built anew for every request, so a grant or
-//! its end is at work at once; whoever is refused learns nothing but that.
+//! were checked; a [`Viewer`] is built anew for every request, so a grant or its end is at work at
+//! once; whoever is refused learns nothing but that. Tokens are never logged.
+//!
+//! Rooms: `token` (what a token must be), `keys` (an issuer's published keys), `cache` (tokens that
+//! were verified lately), `dev` (the built-in issuer).
+//!
+//! The tenant of a caller is `tenant` of its issuer's configuration where that is set, otherwise
+//! the text of the tenant claim (`tid`) after the issuer's `tenant_prefix`. The configuration sees
+//! to it that two issuers never lead to one tenant. The development issuer's tenant is the first
+//! part of the path that the token was asked at.
 
+mod cache;
+pub mod dev;
+mod keys;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use payouts_model::{ErrorCode, PrincipalId, TenantId, Viewer};
+use payouts_model::{ErrorCode, PrincipalId, TenantId, Timestamp, Viewer};
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, IssuerConfig};
+use cache::Verified;
+use keys::{KeySource, Unknown};
+use token::Unverified;
+
+/// A token longer than this is refused unread.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
 /// Somebody whose token was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,18 +65,16 @@ pub struct Authenticated {
 
 /// Checks tokens.
 #[derive(Debug)]
-pub struct Verifier {}
+pub struct Verifier {
+    issuers: Vec<TrustedIssuer>,
+    dev: Option<dev::Issuer>,
+    verified: Verified,
+}
 
-impl Verifier {
-    /// A verifier of the issuers that `config` names; with `dev` the built-in one too.
-    pub fn new(_config: &Config) -> Result<Self, Error> {
-        Ok(Self {})
-    }
-
-    /// The caller that a bearer token speaks for.
-    pub async fn verify(&self, _token: &str, _now: payouts_model::Timestamp) -> Result<Caller, Rejection> {
-        Err(Rejection::unauthenticated())
-    }
+#[derive(Debug)]
+struct TrustedIssuer {
+    rules: IssuerConfig,
+    keys: KeySource,
 }
 
 /// Why tokens cannot be checked at all.
@@ -69,6 +89,81 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The client that fetches issuers' keys.
+    #[error("cannot make the HTTP client that fetches the token issuers' keys")]
+    Client(#[source] reqwest::Error),
+}
+
+impl Verifier {
+    /// A verifier of the issuers that `config` names; with `dev` the built-in one too. Fetches
+    /// nothing yet: an issuer that is out of reach must not keep the service from starting.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let client = keys::client().map_err(Error::Client)?;
+        let issuers = config.issuers.iter().map(|rules| TrustedIssuer {
+            rules: rules.clone(),
+            keys: KeySource::new(client.clone(), &rules.discovery_url, &rules.issuer),
+        });
+        let dev = if config.dev { Some(dev_issuer(&config.keys_dir())?) } else { None };
+        Ok(Self { issuers: issuers.collect(), dev, verified: Verified::default() })
+    }
+
+    /// The built-in issuer, when it is on.
+    pub fn dev(&self) -> Option<&dev::Issuer> {
+        self.dev.as_ref()
+    }
+
+    /// The caller that a bearer token speaks for.
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, Rejection> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(refuse("too long"));
+        }
+        if let Some(caller) = self.verified.get(token, now) {
+            return Ok(caller);
+        }
+        let unverified = Unverified::read(token).map_err(refuse)?;
+        let (caller, expires_at) = match &self.dev {
+            Some(dev) if unverified.issuer() == Some(dev::ISSUER) => {
+                dev.check(token, &unverified, now).map_err(refuse)?
+            }
+            _ => self.check(token, &unverified, now).await?,
+        };
+        self.verified.put(token, caller.clone(), expires_at, now);
+        Ok(caller)
+    }
+
+    async fn check(
+        &self,
+        token: &str,
+        unverified: &Unverified,
+        now: Timestamp,
+    ) -> Result<(Caller, Timestamp), Rejection> {
+        let issuer = self
+            .issuers
+            .iter()
+            .find(|i| unverified.is_from(&i.rules.issuer))
+            .ok_or_else(|| refuse("unknown issuer"))?;
+        let key = issuer.keys.find(unverified.kid()).await.map_err(|unknown| match unknown {
+            Unknown::Key => refuse("unknown key"),
+            Unknown::Everything => Rejection {
+                code: ErrorCode::Unavailable,
+                message: "The token issuer's keys cannot be fetched at the moment; try again.".into(),
+                www_authenticate: None,
+            },
+        })?;
+        let claims = unverified.verify(token, &key).map_err(refuse)?;
+        token::check(&claims, &issuer.rules, now).map_err(refuse)
+    }
+}
+
+/// Opens the development issuer of a data directory's key folder; makes its key at first use.
+pub fn dev_issuer(keys_dir: &Path) -> Result<dev::Issuer, Error> {
+    dev::Issuer::open(keys_dir)
+}
+
+/// The same refusal whatever the reason; the reason is for the operator's log alone.
+fn refuse(reason: &'static str) -> Rejection {
+    tracing::debug!(reason, "token refused");
+    Rejection::unauthenticated()
 }
 
 impl Rejection {
@@ -89,17 +184,45 @@ impl axum::response::IntoResponse for Rejection {
     }
 }
 
+/// The bearer token of a request, if it has exactly one `Authorization` header of that scheme.
+pub fn bearer(headers: &http::HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(http::header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Verifies the request's token and looks the caller's grants up.
+pub async fn authenticate(headers: &http::HeaderMap, app: &App) -> Result<Viewer, Rejection> {
+    let token = bearer(headers).ok_or_else(|| refuse("no bearer token"))?;
+    let now = app.clock.now();
+    let Caller { tenant, principal } = app.tokens.verify(token, now).await?;
+    let (role, scope) = app.store.access(&tenant, &principal, now).await.map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "grants cannot be read");
+        Rejection {
+            code: ErrorCode::Internal,
+            message: "The grants cannot be read; try again.".into(),
+            www_authenticate: None,
+        }
+    })?;
+    if scope.is_empty() {
+        return Err(Rejection {
+            code: ErrorCode::NoGrants,
+            message: format!(
+                "Nothing is granted to principal '{principal}' of tenant '{tenant}'. \
+                 The operator grants it with: payouts grant --data DIR --tenant '{tenant}' --principal '{principal}' --participant ID"
+            ),
+            www_authenticate: None,
+        });
+    }
+    Ok(Viewer { tenant, principal, role, scope })
+}
+
 impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Rejection> {
-        let header = parts.headers.get(http::header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let token = header.and_then(|v| v.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let (_, token) = token.ok_or_else(Rejection::unauthenticated)?;
-        let now = app.clock.now();
-        let Caller { tenant, principal } = app.tokens.verify(token.trim(), now).await?;
-        let (role, scope) =
-            app.store.access(&tenant, &principal, now).await.map_err(|_| Rejection::unauthenticated())?;
-        Ok(Self { viewer: Viewer { tenant, principal, role, scope } })
+        Ok(Self { viewer: authenticate(&parts.headers, app).await? })
     }
 }

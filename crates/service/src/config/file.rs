@@ -15,7 +15,7 @@ use super::{Config, DEFAULTS, Error, IssuerConfig, Limits, Overrides, Retention,
 /// Declares a table of the file: every key optional, unknown ones refused, and one table can be
 /// laid over another.
 macro_rules! layered {
-    ($name:ident { $($field:ident: $kind:ty,)* } $({ $($section:ident: $table:ty,)* })?) => {
+    ($name:ident { $($field:ident: $kind:ty),* $(,)? } $({ $($section:ident: $table:ty),* $(,)? })?) => {
         #[derive(Debug, Default, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         struct $name {
