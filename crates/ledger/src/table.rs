@@ -5,8 +5,9 @@
 //! files; every file's key range stands in the tags of its add action; one change is one commit,
 //! made only on top of the version that was read.
 
-mod log;
+pub(crate) mod log;
 mod order;
+mod stats;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ pub struct TableFile {
 }
 
 /// What a commit says of itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct CommitNote {
     /// The operation: `WRITE`, `MERGE`.
     pub operation: String,
@@ -73,13 +74,29 @@ pub struct Table {
     version: Option<u64>,
     schema: SchemaRef,
     files: Vec<TableFile>,
+    metadata: Option<serde_json::Value>,
 }
 
 impl Table {
     /// The newest version of the table at `root`; an empty one without a version if there is
     /// none yet. Blocks; may be called from anywhere.
     pub fn open(root: &Path, report: &Arc<Report>) -> Result<Self, Error> {
-        todo!()
+        let mut table = Self {
+            root: std::path::absolute(root).map_err(|source| Error::Io { context: format!("finding {}", root.display()), source })?,
+            report: report.clone(),
+            version: None,
+            schema: schema(report),
+            files: Vec::new(),
+            metadata: None,
+        };
+        let Some(version) = log::newest_version(&table.root)? else { return Ok(table) };
+        let state = block_on(log::load(&table.root, report.name, version))?;
+        log::refuse_foreign_writes(&state, report.name, &table.root)?;
+        table.version = Some(version);
+        table.schema = state.schema;
+        table.files = state.files.into_iter().map(|f| f.file).collect();
+        table.metadata = Some(state.metadata);
+        Ok(table)
     }
 
     /// The version; `None` if there is no table yet: the first commit makes it.
@@ -111,6 +128,49 @@ impl Table {
     /// Replaces `removes` by `adds` in one commit and returns the new version. Durable when it
     /// returns. [`Error::Conflict`] if the table is no longer at this version: nothing has changed.
     pub fn commit(&self, removes: &[TableFile], adds: &[NewFile], note: &CommitNote) -> Result<u64, Error> {
-        todo!()
+        let version = self.version.map_or(0, |v| v + 1);
+        let mut lines = vec![log::commit_info(self.version, note)];
+        if self.version.is_none() {
+            lines.push(log::protocol());
+        }
+        if let Some(metadata) = self.new_metadata(note)? {
+            lines.push(metadata);
+        }
+        lines.extend(removes.iter().map(|f| log::remove(f, note.now)));
+        for file in adds {
+            lines.push(log::add(file, note.now)?);
+        }
+        log::write(&self.root, self.report.name, version, &lines)?;
+        if version > 0 && version.is_multiple_of(log::CHECKPOINT_EVERY) {
+            // Readers only get slower without it; the commit itself is done.
+            if let Err(error) = block_on(log::checkpoint(&self.root, version)) {
+                tracing::warn!(%error, version, "no checkpoint could be written");
+            }
+        }
+        Ok(version)
     }
+
+    /// The metadata action, where the table is new or its columns are no longer the report's.
+    fn new_metadata(&self, note: &CommitNote) -> Result<Option<serde_json::Value>, Error> {
+        let wanted = schema(&self.report);
+        match &self.metadata {
+            None => Ok(Some(log::metadata(&self.report, &wanted, &uuid::Uuid::new_v4().to_string(), note.now)?)),
+            Some(_) if wanted.fields().iter().all(|f| self.schema.field_with_name(f.name()).is_ok()) => Ok(None),
+            Some(old) => {
+                let missing_here = self.schema.fields().iter().filter(|f| wanted.field_with_name(f.name()).is_err());
+                let fields = wanted.fields().iter().chain(missing_here).cloned().collect::<Vec<_>>();
+                let id = old.get("id").and_then(|i| i.as_str()).unwrap_or_default();
+                Ok(Some(log::metadata(&self.report, &Schema::new(fields), id, note.now)?))
+            }
+        }
+    }
+}
+
+/// Runs a future to its end from anywhere, also from within another runtime's thread.
+pub(crate) fn block_on<T: Send>(future: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|source| Error::Io { context: "starting a runtime".into(), source })?.block_on(future)
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
