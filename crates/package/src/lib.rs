@@ -1,11 +1,28 @@
 //! Chunks into files: ZIP entries, a gzip body or plain text; digests and the manifest.
+//!
+//! Owns the bytes of a file from its first to its last, and what is known of them: size, SHA-256,
+//! entries, totals. Equal header, chunks, format and expected rows give equal bytes. Memory is
+//! bounded by a few chunks and by one small record per ZIP entry. It must not do I/O but through
+//! the sink it was given.
 
+mod deflate;
 pub mod manifest;
+mod output;
+#[cfg(test)]
+mod tests;
+mod zip;
 
 use std::io::{self, Write};
 
-use payouts_model::{Chunk, FileFormat, Totals};
+use bytes::Bytes;
+use payouts_model::chunk::ROWS_PER_ENTRY_MAX;
+use payouts_model::export::FileInfo;
+use payouts_model::{Chunk, FileFormat, Packaging, Totals};
 use serde::{Deserialize, Serialize};
+
+use crate::deflate::{FINAL_BLOCK, Joined, Piece};
+use crate::output::Output;
+use crate::zip::Archive;
 
 /// An entry of a ZIP file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,23 +51,173 @@ pub struct Packaged {
     pub totals: Totals,
 }
 
+impl Packaged {
+    /// The file as an Export records it. `fence` is the attempt that wrote it; `download_name` is
+    /// the name that a download is saved under.
+    pub fn file_info(&self, fence: u64, format: FileFormat, download_name: String) -> FileInfo {
+        FileInfo {
+            fence,
+            format,
+            download_name,
+            size_bytes: self.bytes,
+            sha256: self.sha256.clone(),
+            rows: self.totals.rows,
+        }
+    }
+}
+
+/// How much one entry of a ZIP file may hold.
+#[derive(Clone, Copy, Debug)]
+struct EntryLimits {
+    /// Data rows.
+    rows: u64,
+    /// Bytes of its text, and as many of its deflated bytes.
+    bytes: u64,
+}
+
+impl EntryLimits {
+    /// A spreadsheet's rows, and 3.9 GiB: below 4 GiB with room to spare, so that no entry ever
+    /// needs 64-bit sizes. Streaming readers (Java's `ZipInputStream` among them) cannot tell the
+    /// width of a data descriptor, so it must always be the 32-bit one.
+    const DEFAULT: Self = Self { rows: ROWS_PER_ENTRY_MAX, bytes: 3_993 * 1024 * 1024 };
+}
+
+/// What stands around the chunks.
+#[derive(Debug)]
+enum Body {
+    Plain,
+    Gzip(Joined),
+    Zip(Box<Archive>),
+}
+
 /// Strings chunks together into a file.
+///
+/// Calls block on the sink and, when hashing falls behind, on the hashing thread; use it on a
+/// blocking thread. After an error every further call fails: a file with a hole is never finished.
+#[derive(Debug)]
 pub struct Packager<W: Write> {
-    _sink: W,
+    out: Output<W>,
+    body: Body,
+    totals: Totals,
+    broken: bool,
 }
 
 impl<W: Write> Packager<W> {
     /// Begins a file. `stem` names the entries (`payments` gives `payments.csv`); `header` is the
     /// header row with its line end, which every entry begins with.
-    pub fn new(_format: FileFormat, _stem: &str, _header: &[u8], _sink: W) -> io::Result<Self> {
-        todo!()
+    pub fn new(format: FileFormat, stem: &str, header: &[u8], sink: W) -> io::Result<Self> {
+        Self::with_limits(format, stem, header, sink, EntryLimits::DEFAULT)
     }
+
+    fn with_limits(format: FileFormat, stem: &str, header: &[u8], sink: W, limits: EntryLimits) -> io::Result<Self> {
+        let mut out = Output::new(sink)?;
+        let body = match format.packaging {
+            Packaging::Plain => {
+                out.write(Bytes::copy_from_slice(header))?;
+                Body::Plain
+            }
+            Packaging::Gzip => {
+                let header = Piece::new(header)?;
+                let mut joined = Joined::default();
+                out.write(Bytes::from_static(deflate::GZIP_HEADER))?;
+                out.write(header.deflated.clone())?;
+                joined.add(header.crc32, &header.text, &header.deflated);
+                Body::Gzip(joined)
+            }
+            Packaging::Zip => {
+                Body::Zip(Box::new(Archive::new(stem, format.text.extension(), Piece::new(header)?, limits)))
+            }
+        };
+        Ok(Self { out, body, totals: Totals::default(), broken: false })
+    }
+
+    /// Says how many rows will come, before the first chunk. The name of a ZIP's first entry is
+    /// written long before it is known whether a second one follows, so this hint decides between
+    /// `payments.csv` and `payments-001.csv`. Without it, or when it was too small, the first entry
+    /// is `payments.csv` and the next `payments-002.csv`.
+    #[must_use]
+    pub fn with_rows_expected(mut self, rows: u64) -> Self {
+        if let Body::Zip(archive) = &mut self.body {
+            archive.expect_rows(rows);
+        }
+        self
+    }
+
+    /// Bytes of the file so far.
+    pub fn bytes(&self) -> u64 {
+        self.out.bytes()
+    }
+
+    /// Rows of the file so far.
+    pub fn rows(&self) -> u64 {
+        self.totals.rows
+    }
+
     /// Appends a chunk.
-    pub fn push(&mut self, _chunk: &Chunk) -> io::Result<()> {
-        todo!()
+    pub fn push(&mut self, chunk: &Chunk) -> io::Result<()> {
+        self.guarded(|own| own.append(chunk))
     }
-    /// Ends the file and gives the sink back.
-    pub fn finish(self) -> io::Result<(Packaged, W)> {
-        todo!()
+
+    /// Ends the file, flushes the sink and gives it back.
+    pub fn finish(mut self) -> io::Result<(Packaged, W)> {
+        let ended = self.guarded(Self::end)?;
+        let (bytes, digests, sink) = self.out.finish()?;
+        let entries = ended.into_iter().zip(digests.texts).map(|(entry, sha256)| Entry { sha256, ..entry }).collect();
+        Ok((Packaged { bytes, sha256: digests.file, entries, totals: self.totals }, sink))
     }
+
+    /// Runs one step unless an earlier one failed.
+    fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
+        if self.broken {
+            return Err(io::Error::other("the file was given up after an earlier error: begin a new one"));
+        }
+        let result = step(self);
+        self.broken = result.is_err();
+        result
+    }
+
+    fn append(&mut self, chunk: &Chunk) -> io::Result<()> {
+        if chunk.rows != chunk.totals.rows {
+            let (rows, totals) = (chunk.rows, chunk.totals.rows);
+            return Err(invalid(format!("a chunk of {rows} rows says that its totals are over {totals} rows")));
+        }
+        match &mut self.body {
+            Body::Plain => self.out.write(chunk.text.clone())?,
+            Body::Gzip(joined) => {
+                let deflated = deflated(chunk)?;
+                self.out.write(deflated.clone())?;
+                joined.add(chunk.crc32, &chunk.text, deflated);
+            }
+            Body::Zip(archive) => archive.append(&mut self.out, chunk)?,
+        }
+        self.totals.merge(&chunk.totals);
+        Ok(())
+    }
+
+    /// Writes what comes after the last chunk. The entries' digests are filled in afterwards.
+    fn end(&mut self) -> io::Result<Vec<Entry>> {
+        match &mut self.body {
+            Body::Plain => Ok(Vec::new()),
+            Body::Gzip(joined) => {
+                self.out.write(Bytes::from_static(FINAL_BLOCK))?;
+                self.out.write(joined.gzip_trailer())?;
+                Ok(Vec::new())
+            }
+            Body::Zip(archive) => archive.end(&mut self.out),
+        }
+    }
+}
+
+/// The deflated form of a chunk, which gzip and ZIP files cannot do without.
+fn deflated(chunk: &Chunk) -> io::Result<&Bytes> {
+    let missing = || {
+        invalid(
+            "a chunk made for plain text cannot go into a gzip or ZIP file: its deflated form is missing".to_owned(),
+        )
+    };
+    chunk.deflated.as_ref().ok_or_else(missing)
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
