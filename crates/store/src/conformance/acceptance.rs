@@ -1,0 +1,106 @@
+//! Acceptance: keys and limits.
+
+use std::sync::Arc;
+
+use payouts_model::{ErrorCode, PrincipalId, ReportName, Status, TenantId};
+
+use super::{
+    ATTEMPTS_MAX, Fixture, LEASE_MS, LOST_MAX, QUEUE_MAX, accept, after, claim, completion, everything, failure, id,
+    key, request, request_of, see,
+};
+use crate::{Accepted, CreateExport, IDEMPOTENCY_KEY_MS, LetGo};
+
+fn keyed(n: u32, name: &str, digest: &str) -> CreateExport {
+    CreateExport { idempotency: key(name, digest), ..request(n) }
+}
+
+/// What was accepted is found as it was accepted.
+pub async fn new_exports_are_queued(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let made = accept(&*store, request(0)).await;
+    assert_eq!((made.status, made.fence, made.revision), (Status::Queued, 0, 1));
+    let seen = store.find(&everything(), ReportName::Payments, made.id).await.unwrap().unwrap();
+    assert_eq!((seen.export, seen.full, seen.queue_position), (made.clone(), true, 1));
+    assert_eq!(store.find(&everything(), ReportName::TransactionHistory, made.id).await.unwrap(), None);
+}
+
+/// The same key with the same request answers the first Export as it is now; another request under
+/// the key is refused.
+pub async fn same_key_replays(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let first = accept(&*store, keyed(0, "k", "d")).await;
+    assert_eq!(store.accept(keyed(1, "k", "d"), QUEUE_MAX).await.unwrap(), Accepted::Replayed(first.clone()));
+    assert_eq!(store.accept(keyed(2, "k", "other"), QUEUE_MAX).await.unwrap(), Accepted::KeyReused);
+    let held = claim(&*store, after(10)).await;
+    assert!(store.complete(&held, completion(&held, 3), after(20)).await.unwrap());
+    match store.accept(keyed(3, "k", "d"), QUEUE_MAX).await.unwrap() {
+        Accepted::Replayed(export) => assert_eq!((export.id, export.status), (first.id, Status::Completed)),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A Failed or deleted Export frees its key.
+pub async fn key_is_free_again(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let first = accept(&*store, keyed(0, "k", "d")).await;
+    let held = claim(&*store, after(10)).await;
+    let how = LetGo::Fail { failure: failure(ErrorCode::SnapshotGone), manifest: None };
+    store.let_go(&held, how, ATTEMPTS_MAX, after(20)).await.unwrap();
+    let second = accept(&*store, keyed(1, "k", "another")).await;
+    assert_ne!(first.id, second.id);
+    store.delete(&everything(), ReportName::Payments, second.id, after(30)).await.unwrap();
+    accept(&*store, keyed(2, "k", "a third")).await;
+    assert_eq!(see(&*store, first.id).await.status, Status::Failed);
+}
+
+/// A key holds 24 hours.
+pub async fn key_holds_a_day(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let first = accept(&*store, keyed(0, "k", "d")).await;
+    let late = CreateExport { created_at: after(IDEMPOTENCY_KEY_MS - 1), ..keyed(1, "k", "d") };
+    assert_eq!(store.accept(late.clone(), QUEUE_MAX).await.unwrap(), Accepted::Replayed(first));
+    accept(&*store, CreateExport { created_at: after(IDEMPOTENCY_KEY_MS), ..late }).await;
+}
+
+/// The same key of another principal or tenant is another key.
+pub async fn keys_belong_to_one_principal(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    accept(&*store, keyed(0, "k", "d")).await;
+    accept(&*store, CreateExport { principal: PrincipalId::new("q"), ..keyed(1, "k", "d") }).await;
+    accept(&*store, CreateExport { tenant: TenantId::new("u"), ..keyed(2, "k", "d") }).await;
+}
+
+/// The limit counts queued ones of one tenant; a replay is no new one.
+pub async fn full_queue_refuses(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let first = accept(&*store, keyed(0, "k", "d")).await;
+    accept(&*store, request(1)).await;
+    assert_eq!(store.accept(request(2), 2).await.unwrap(), Accepted::QueueFull { limit: 2 });
+    assert_eq!(store.find(&everything(), ReportName::Payments, id(3)).await.unwrap(), None);
+    assert_eq!(store.accept(keyed(3, "k", "d"), 2).await.unwrap(), Accepted::Replayed(first));
+    assert!(matches!(store.accept(request_of("u", 4), 2).await.unwrap(), Accepted::New(_)));
+    store.claim("node", LEASE_MS, LOST_MAX, after(10)).await.unwrap().unwrap();
+    assert!(matches!(store.accept(request(5), 2).await.unwrap(), Accepted::New(_)), "a running one is not queued");
+}
+
+/// Fifty at once with one key: one Export.
+pub async fn fifty_with_one_key_make_one(fixture: &dyn Fixture) {
+    let stores = [fixture.open().await, fixture.open().await];
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let store = Arc::clone(&stores[n as usize % 2]);
+        tasks.spawn(async move { store.accept(keyed(n, "k", "d"), QUEUE_MAX).await.unwrap() });
+    }
+    let (mut new, mut replayed) = (Vec::new(), Vec::new());
+    for answer in tasks.join_all().await {
+        match answer {
+            Accepted::New(export) => new.push(export.id),
+            Accepted::Replayed(export) => replayed.push(export.id),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((new.len(), replayed.len()), (1, 49));
+    assert!(replayed.iter().all(|id| *id == new[0]));
+    let counts = stores[0].counts().await.unwrap();
+    assert_eq!(counts, vec![(ReportName::Payments, Status::Queued, 1)]);
+}

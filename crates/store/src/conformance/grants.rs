@@ -1,0 +1,104 @@
+//! Grants: who may see what.
+
+use payouts_model::{Grant, Pair, ParticipantId, PrincipalId, Role, Scope, TenantId, Timestamp};
+
+use super::{Fixture, START, after, scope};
+
+fn grant(principal: Option<&str>, participant: Option<&str>, program: Option<&str>) -> Grant {
+    Grant {
+        tenant: TenantId::new("t"),
+        principal: principal.map(PrincipalId::new),
+        pair: Pair { participant: participant.map(ParticipantId::new), program: program.map(str::to_owned) },
+        role: Role::Viewer,
+        until: None,
+    }
+}
+
+fn holder(principal: &str) -> (TenantId, PrincipalId) {
+    (TenantId::new("t"), PrincipalId::new(principal))
+}
+
+/// A principal has the tenant's pairs and its own, and the highest role among them.
+pub async fn pairs_add_up(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let (t, p) = holder("p");
+    assert_eq!(store.access(&t, &p, START).await.unwrap(), (Role::Viewer, Scope::default()));
+    let given = [
+        grant(None, Some("0042"), None),
+        grant(Some("p"), Some("7"), Some("CSP, Indirect \"Provider\"")),
+        Grant { role: Role::Admin, ..grant(Some("q"), None, Some("X")) },
+        Grant { tenant: TenantId::new("u"), ..grant(None, None, None) },
+    ];
+    assert_eq!(store.grant(&given).await.unwrap(), 4);
+    let expected = scope(&[("42", "*"), ("7", "CSP, Indirect \"Provider\"")]);
+    assert_eq!(store.access(&t, &p, START).await.unwrap(), (Role::Viewer, expected));
+    let q = PrincipalId::new("q");
+    assert_eq!(store.access(&t, &q, START).await.unwrap(), (Role::Admin, scope(&[("42", "*"), ("*", "X")])));
+    let mut sorted = given.to_vec();
+    sorted.sort();
+    assert_eq!(store.grants().await.unwrap(), sorted);
+}
+
+/// A grant is over at the instant it names, and so is its role.
+pub async fn grants_run_out(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let (t, p) = holder("p");
+    let until = Some(after(100));
+    let given = [Grant { until, role: Role::Admin, ..grant(None, Some("1"), None) }, grant(None, Some("2"), None)];
+    store.grant(&given).await.unwrap();
+    let access = |at: Timestamp| store.access(&t, &p, at);
+    assert_eq!(access(after(99)).await.unwrap(), (Role::Admin, scope(&[("1", "*"), ("2", "*")])));
+    assert_eq!(access(after(100)).await.unwrap(), (Role::Viewer, scope(&[("2", "*")])));
+}
+
+/// The same pair again replaces `until`; nothing new is not counted.
+pub async fn granting_again_changes_until(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let first = grant(None, Some("1"), None);
+    assert_eq!(store.grant(&[first.clone(), grant(None, Some("2"), None)]).await.unwrap(), 2);
+    assert_eq!(store.grant(std::slice::from_ref(&first)).await.unwrap(), 0);
+    let limited = Grant { until: Some(after(5)), ..first };
+    assert_eq!(store.grant(std::slice::from_ref(&limited)).await.unwrap(), 1);
+    assert_eq!(store.grants().await.unwrap(), vec![limited, grant(None, Some("2"), None)]);
+}
+
+/// Revoking takes the named ones, whatever their `until`, and nothing else.
+pub async fn revoking_takes_exactly_those(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let kept = [grant(Some("p"), Some("1"), None), Grant { role: Role::Admin, ..grant(None, Some("1"), None) }];
+    store.grant(&kept).await.unwrap();
+    store.grant(&[Grant { until: Some(after(5)), ..grant(None, Some("1"), None) }]).await.unwrap();
+    let named = [grant(None, Some("1"), None), grant(None, Some("9"), None)];
+    assert_eq!(store.revoke(&named).await.unwrap(), 1);
+    let mut sorted = kept.to_vec();
+    sorted.sort();
+    assert_eq!(store.grants().await.unwrap(), sorted);
+}
+
+/// Applying a list makes the grants exactly that list, and again changes nothing.
+pub async fn applying_makes_it_so(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    store.grant(&[grant(None, Some("1"), None), grant(None, Some("2"), None)]).await.unwrap();
+    let wanted = [grant(None, Some("2"), None), grant(None, Some("3"), None), grant(Some("p"), Some("3"), None)];
+    assert_eq!(store.apply_grants(&wanted).await.unwrap(), (2, 1));
+    assert_eq!(store.apply_grants(&wanted).await.unwrap(), (0, 0));
+    let mut sorted = wanted.to_vec();
+    sorted.sort();
+    assert_eq!(store.grants().await.unwrap(), sorted);
+    assert_eq!(store.apply_grants(&[]).await.unwrap(), (0, 3));
+}
+
+/// A principal, participant or program with a strange name is that one, never all.
+pub async fn names_that_look_like_all_are_not(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let (t, p) = holder("p");
+    for name in ["*", "", "=", "=*", "%"] {
+        let given = [grant(Some(name), Some("1"), None), grant(Some("p"), Some(name), Some(name))];
+        store.apply_grants(&given).await.unwrap();
+        let mut sorted = given.to_vec();
+        sorted.sort();
+        assert_eq!(store.grants().await.unwrap(), sorted);
+        let (_, seen) = store.access(&t, &p, START).await.unwrap();
+        assert_eq!(seen, [given[1].pair.clone()].into_iter().collect(), "{name:?}");
+    }
+}

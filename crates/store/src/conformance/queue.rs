@@ -1,0 +1,154 @@
+//! The queue: whose turn it is, and what becomes of those whose worker is gone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use payouts_model::{ErrorCode, Status};
+
+use super::{
+    ATTEMPTS_MAX, Fixture, LEASE_MS, LOST_MAX, START, accept, after, claim, everything, failure, id, request,
+    request_of, see, try_claim,
+};
+use crate::{LetGo, Store};
+
+/// In the order of acceptance, whatever their clocks said.
+pub async fn oldest_first_within_a_tenant(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    for n in [2, 0, 1] {
+        accept(&*store, request(n)).await;
+    }
+    for n in [2, 0, 1] {
+        let held = claim(&*store, after(10)).await;
+        assert_eq!((held.export.id, held.fence), (id(n + 1), 1));
+        assert_eq!((held.export.status, held.export.started_at), (Status::Processing, Some(after(10))));
+    }
+    assert_eq!(try_claim(&*store, after(10)).await, None);
+}
+
+/// A tenant with a thousand queued waits its turn: one with fewer running goes first.
+pub async fn fewest_running_first(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    for n in 0..6 {
+        accept(&*store, request_of("many", n)).await;
+    }
+    accept(&*store, request_of("one", 6)).await;
+    accept(&*store, request_of("two", 7)).await;
+    accept(&*store, request_of("two", 8)).await;
+    let mut order = Vec::new();
+    for _ in 0..9 {
+        order.push(claim(&*store, after(10)).await.export.tenant.as_str().to_owned());
+    }
+    assert_eq!(order, ["many", "one", "two", "many", "two", "many", "many", "many", "many"]);
+}
+
+/// A lease that ran out is claimed again under a greater fence, and counts as lost.
+pub async fn ended_leases_are_claimed_again(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    accept(&*store, request(0)).await;
+    let first = claim(&*store, START).await;
+    assert_eq!(store.next_due().await.unwrap(), Some(after(LEASE_MS)));
+    assert_eq!(try_claim(&*store, after(LEASE_MS - 1)).await, None);
+    let second = claim(&*store, after(LEASE_MS)).await;
+    assert_eq!(second.export.id, first.export.id);
+    assert!(second.fence > first.fence);
+    assert_eq!((second.export.lost_leases, second.export.failed_attempts), (1, 0));
+    assert_eq!(second.export.started_at, Some(START), "the first attempt's");
+}
+
+/// Ten lost leases: Failed, and the search goes on to the next.
+pub async fn ten_lost_leases_are_enough(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let doomed = accept(&*store, request(0)).await;
+    for n in 0..LOST_MAX {
+        assert_eq!(claim(&*store, after(i64::from(n) * LEASE_MS)).await.export.id, doomed.id);
+    }
+    let next = accept(&*store, request(1)).await;
+    let end = after(i64::from(LOST_MAX) * LEASE_MS);
+    assert_eq!(claim(&*store, end).await.export.id, next.id);
+    let seen = see(&*store, doomed.id).await;
+    assert_eq!((seen.status, seen.lost_leases, seen.ended_at), (Status::Failed, LOST_MAX, Some(end)));
+    assert_eq!(seen.failure.unwrap().code, ErrorCode::WorkerLost);
+}
+
+/// A restarted node takes back what its predecessor held, at once, and nothing of other nodes.
+pub async fn taken_back_at_once(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    accept(&*store, request(0)).await;
+    accept(&*store, request(1)).await;
+    let ours = claim(&*store, START).await;
+    let theirs = store.claim("other", LEASE_MS, LOST_MAX, START).await.unwrap().unwrap();
+    assert_eq!(store.take_back("node", after(1)).await.unwrap(), 1);
+    assert_eq!(store.take_back("node", after(1)).await.unwrap(), 0);
+    assert_eq!(store.next_due().await.unwrap(), Some(after(1)));
+    assert!(!store.heartbeat(&ours, 1, None, LEASE_MS, after(1)).await.unwrap(), "the dead one's write");
+    let again = claim(&*store, after(1)).await;
+    assert_eq!((again.export.id, again.export.lost_leases), (ours.export.id, 1));
+    assert!(store.heartbeat(&theirs, 1, None, LEASE_MS, after(1)).await.unwrap());
+}
+
+/// A retry is not claimed before its time, and says when that is.
+pub async fn delays_are_honoured(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    assert_eq!(store.next_due().await.unwrap(), None);
+    accept(&*store, request(0)).await;
+    assert_eq!(store.next_due().await.unwrap(), None, "a queued one needs no waiting");
+    let held = claim(&*store, START).await;
+    let how = LetGo::Retry { failure: failure(ErrorCode::Internal), not_before: after(500) };
+    assert_eq!(store.let_go(&held, how, ATTEMPTS_MAX, after(1)).await.unwrap(), Some(Status::Processing));
+    assert_eq!(store.next_due().await.unwrap(), Some(after(500)));
+    assert_eq!(try_claim(&*store, after(499)).await, None);
+    let again = claim(&*store, after(500)).await;
+    assert_eq!((again.export.failed_attempts, again.export.lost_leases), (1, 0));
+}
+
+/// What a stopping worker hands back counts as nothing and can be claimed at once.
+pub async fn handed_back_at_once(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    accept(&*store, request(0)).await;
+    let held = claim(&*store, START).await;
+    assert_eq!(store.let_go(&held, LetGo::HandBack, ATTEMPTS_MAX, after(1)).await.unwrap(), Some(Status::Processing));
+    let again = store.claim("other", LEASE_MS, LOST_MAX, after(1)).await.unwrap().unwrap();
+    assert_eq!((again.export.failed_attempts, again.export.lost_leases, again.fence), (0, 0, 2));
+}
+
+/// Places count from one within the tenant and only come nearer.
+pub async fn positions_count_from_one(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    for n in 0..3 {
+        accept(&*store, request(n)).await;
+        accept(&*store, request_of("other", n + 10)).await;
+    }
+    let viewer = everything();
+    let page = store.list(&viewer, None, None, 10, None).await.unwrap();
+    assert_eq!(page.items.iter().map(|v| v.queue_position).collect::<Vec<_>>(), [3, 2, 1]);
+    claim(&*store, after(20)).await;
+    let mut places = Vec::new();
+    for n in 0..3 {
+        places.push(
+            store.find(&viewer, payouts_model::ReportName::Payments, id(n + 1)).await.unwrap().unwrap().queue_position,
+        );
+    }
+    assert_eq!(places, [0, 1, 2]);
+}
+
+/// Eight claimers over two stores: each Export is claimed once.
+pub async fn eight_claimers_take_each_once(fixture: &dyn Fixture) {
+    let stores = [fixture.open().await, fixture.open().await];
+    for n in 0..40 {
+        accept(&*stores[0], request_of(["a", "b", "c"][n as usize % 3], n)).await;
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let store: Arc<dyn Store> = Arc::clone(&stores[n % 2]);
+        tasks.spawn(async move {
+            let mut taken = Vec::new();
+            while let Some(held) = try_claim(&*store, after(100)).await {
+                taken.push(held.export.id);
+            }
+            taken
+        });
+    }
+    let taken: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+    assert_eq!(taken.len(), 40);
+    assert_eq!(taken.iter().collect::<HashSet<_>>().len(), 40);
+}
