@@ -1,4 +1,8 @@
 //! The tables of payments and earnings: Delta tables, their snapshots, the sample maker and import.
+//!
+//! Invariants: a snapshot never shows a row that its version of the table does not have, nor hides
+//! one; tables that cannot be read rightly are refused with the cause and the way out. Nothing
+//! here knows of HTTP.
 
 pub mod import;
 pub mod sample;
@@ -6,8 +10,9 @@ pub mod snapshot;
 pub mod source;
 pub mod table;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use payouts_model::{Catalog, ReportName};
 
@@ -46,39 +51,128 @@ pub enum Error {
     Arrow(#[from] arrow::error::ArrowError),
 }
 
-/// The tables of one data directory (or of the places its configuration points to).
+/// Snapshots kept in memory: a few versions of each report.
+const SNAPSHOTS_KEPT: usize = 8;
+
+/// The tables of one data directory (or of the places its configuration points to). Clones share
+/// their cache.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    _catalog: Catalog,
-    _root: PathBuf,
-    _sources: Arc<Sources>,
+    catalog: Catalog,
+    root: PathBuf,
+    sources: Arc<Sources>,
+    cache: Arc<Mutex<VecDeque<Arc<Snapshot>>>>,
+}
+
+/// Where a report's own table is under a data directory.
+pub fn table_folder(data_dir: &Path, report: ReportName) -> PathBuf {
+    data_dir.join("ledger").join(report.as_str())
 }
 
 impl Ledger {
     /// The ledger under `data_dir` (`ledger/payments`, `ledger/transactionhistory`), with reports
     /// that `sources` points elsewhere. Touches nothing yet.
     pub fn new(data_dir: &Path, catalog: Catalog, sources: Sources) -> Self {
-        Self { _catalog: catalog, _root: data_dir.into(), _sources: Arc::new(sources) }
+        Self { catalog, root: data_dir.into(), sources: Arc::new(sources), cache: Arc::default() }
     }
 
-    /// Checks at start that every table that is there can be read rightly.
+    /// Checks at start that every table that is there can be read rightly. A table that the
+    /// configuration points to must be there; an own one may come later.
     pub async fn check(&self) -> Result<(), Error> {
-        todo!()
+        for report in ReportName::ALL {
+            match self.snapshot(report, None).await {
+                Ok(_) => {}
+                Err(Error::Missing { .. }) if !self.sources.contains_key(&report) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// One version of a report's table; the newest if `version` is `None`. Cached per version.
-    pub async fn snapshot(&self, _report: ReportName, _version: Option<u64>) -> Result<Arc<Snapshot>, Error> {
-        todo!()
+    pub async fn snapshot(&self, report: ReportName, version: Option<u64>) -> Result<Arc<Snapshot>, Error> {
+        let folder = self.folder(report)?;
+        let Some(newest) = table::log::newest_version(&folder)? else {
+            return Err(match self.sources.get(&report) {
+                None => Error::Missing { report, path: folder.display().to_string() },
+                Some(_) => Error::Unsupported {
+                    report,
+                    path: folder.display().to_string(),
+                    reason: format!("there is no Delta table (no _delta_log folder with commits): correct `table` under [reports.{report}]"),
+                },
+            });
+        };
+        let version = version.unwrap_or(newest);
+        if version > newest {
+            return Err(Error::VersionGone { report, version });
+        }
+        let snapshot = match self.cached(report, version) {
+            Some(snapshot) => snapshot,
+            None => {
+                let catalog_report = self.catalog.report(report);
+                let loaded = Arc::new(Snapshot::load(&folder, catalog_report, version, self.sources.get(&report)).await?);
+                self.keep(loaded.clone());
+                loaded
+            }
+        };
+        match snapshot.files.iter().find(|f| !f.path.exists()) {
+            None => Ok(snapshot),
+            Some(_) if version < newest => Err(Error::VersionGone { report, version }),
+            Some(file) => Err(Error::Unsupported {
+                report,
+                path: folder.display().to_string(),
+                reason: format!("file {} of its newest version {version} is not there: restore it from a backup, or make the table again", file.path.display()),
+            }),
+        }
     }
 
     /// The report's own table, opened for import. [`Error::Invalid`] if the configuration points
     /// the report at a table that something else writes. Blocks; may be called from anywhere.
-    pub fn table(&self, _report: ReportName) -> Result<table::Table, Error> {
-        todo!()
+    pub fn table(&self, report: ReportName) -> Result<table::Table, Error> {
+        if let Some(source) = self.sources.get(&report) {
+            return Err(Error::Invalid(format!(
+                "{report} is read from {}, which something else writes (`table` under [reports.{report}]); \
+                 import there with the tool that owns it, or remove that line to import into the service's own table",
+                source.table.display()
+            )));
+        }
+        table::Table::open(&table_folder(&self.root, report), self.catalog.report(report))
     }
 
-    /// Whether every table under the data directory was made by `sample` and nothing else.
+    /// Whether every table under the data directory was made by `sample` and nothing else. False
+    /// where there is none, or where a report is read from elsewhere.
     pub async fn made_by_sample(&self) -> Result<bool, Error> {
-        todo!()
+        let mut made = false;
+        for report in ReportName::ALL {
+            let folder = self.folder(report)?;
+            match table::log::newest_version(&folder)? {
+                _ if self.sources.contains_key(&report) => return Ok(false),
+                None => {}
+                Some(0) if sample::made_with(&folder)?.is_some() => made = true,
+                Some(_) => return Ok(false),
+            }
+        }
+        Ok(made)
+    }
+
+    fn folder(&self, report: ReportName) -> Result<PathBuf, Error> {
+        let folder = self.sources.get(&report).map_or_else(|| table_folder(&self.root, report), |s| s.table.clone());
+        std::path::absolute(&folder).map_err(|source| Error::Io { context: format!("finding {}", folder.display()), source })
+    }
+
+    fn cached(&self, report: ReportName, version: u64) -> Option<Arc<Snapshot>> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = cache.iter().position(|s| s.report.name == report && s.version == version)?;
+        let snapshot = cache.remove(place)?;
+        cache.push_back(snapshot.clone());
+        Some(snapshot)
+    }
+
+    fn keep(&self, snapshot: Arc<Snapshot>) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.push_back(snapshot);
+        if cache.len() > SNAPSHOTS_KEPT {
+            cache.pop_front();
+        }
     }
 }

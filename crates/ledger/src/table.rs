@@ -82,7 +82,8 @@ impl Table {
     /// none yet. Blocks; may be called from anywhere.
     pub fn open(root: &Path, report: &Arc<Report>) -> Result<Self, Error> {
         let mut table = Self {
-            root: std::path::absolute(root).map_err(|source| Error::Io { context: format!("finding {}", root.display()), source })?,
+            root: std::path::absolute(root)
+                .map_err(|source| Error::Io { context: format!("finding {}", root.display()), source })?,
             report: report.clone(),
             version: None,
             schema: schema(report),

@@ -93,8 +93,10 @@ pub(crate) async fn load(root: &Path, report: ReportName, version: u64) -> Resul
         Err(error) => return Err(load_error(root, report, version, error)),
     };
     let snapshot = table.snapshot()?;
-    let protocol = serde_json::to_value(snapshot.protocol()).map_err(|e| unsupported(format!("its protocol cannot be read: {e}")))?;
-    let metadata = serde_json::to_value(snapshot.metadata()).map_err(|e| unsupported(format!("its metadata cannot be read: {e}")))?;
+    let protocol = serde_json::to_value(snapshot.protocol())
+        .map_err(|e| unsupported(format!("its protocol cannot be read: {e}")))?;
+    let metadata = serde_json::to_value(snapshot.metadata())
+        .map_err(|e| unsupported(format!("its metadata cannot be read: {e}")))?;
     refuse_features(&protocol, &metadata).map_err(unsupported)?;
     let eager = snapshot.snapshot();
     let mut files = Vec::new();
@@ -121,7 +123,8 @@ pub(crate) async fn load(root: &Path, report: ReportName, version: u64) -> Resul
 }
 
 async fn open(root: &Path, version: u64) -> Result<DeltaTable, DeltaTableError> {
-    let url = Url::from_directory_path(root).map_err(|()| DeltaTableError::InvalidTableLocation(root.display().to_string()))?;
+    let url = Url::from_directory_path(root)
+        .map_err(|()| DeltaTableError::InvalidTableLocation(root.display().to_string()))?;
     DeltaTableBuilder::from_url(url)?.with_version(version).load().await
 }
 
@@ -135,7 +138,9 @@ fn load_error(root: &Path, report: ReportName, version: u64, error: DeltaTableEr
         return Error::Unsupported {
             report,
             path: root.display().to_string(),
-            reason: format!("it needs a table feature that is not understood ({text}); drop the feature with `ALTER TABLE … DROP FEATURE`"),
+            reason: format!(
+                "it needs a table feature that is not understood ({text}); drop the feature with `ALTER TABLE … DROP FEATURE`"
+            ),
         };
     }
     if newest != Some(version) || !commit_path(root, version).exists() {
@@ -146,10 +151,15 @@ fn load_error(root: &Path, report: ReportName, version: u64, error: DeltaTableEr
 
 fn log_file(root: &Path, add: deltalake_core::kernel::Add) -> Result<LogFile, String> {
     let path = match Url::parse(&add.path) {
-        Ok(url) if url.scheme() == "file" => url.to_file_path().map_err(|()| format!("file {} is not a path of this machine", add.path))?,
+        Ok(url) if url.scheme() == "file" => {
+            url.to_file_path().map_err(|()| format!("file {} is not a path of this machine", add.path))?
+        }
         // A drive letter or a colon in a name is no scheme that anything could fetch from.
         Ok(url) if url.has_host() => {
-            return Err(format!("file {} is not on this machine; copy the table (a shallow clone refers to another one)", add.path));
+            return Err(format!(
+                "file {} is not on this machine; copy the table (a shallow clone refers to another one)",
+                add.path
+            ));
         }
         _ => root.join(&add.path),
     };
@@ -157,16 +167,22 @@ fn log_file(root: &Path, add: deltalake_core::kernel::Add) -> Result<LogFile, St
         let key = |name: &str| serde_json::from_str::<Key>(tags.get(name)?.as_deref()?).ok();
         Some(KeyRange { first: key(FIRST)?, last: key(LAST)? })
     });
-    let rows = add.stats.as_deref().and_then(|s| serde_json::from_str::<Value>(s).ok()).and_then(|s| s.get("numRecords")?.as_u64());
+    let rows = add
+        .stats
+        .as_deref()
+        .and_then(|s| serde_json::from_str::<Value>(s).ok())
+        .and_then(|s| s.get("numRecords")?.as_u64());
     let mut partition_values: Vec<_> = add.partition_values.into_iter().collect();
     partition_values.sort();
-    let size_bytes = u64::try_from(add.size).map_err(|_| format!("file {} has a negative size in the log", add.path))?;
+    let size_bytes =
+        u64::try_from(add.size).map_err(|_| format!("file {} has a negative size in the log", add.path))?;
     let modified = Timestamp(add.modification_time.saturating_mul(1000));
     Ok(LogFile { file: TableFile { name: add.path, path, size_bytes, rows, range }, partition_values, modified })
 }
 
 /// Reader features whose tables can be read rightly (deletion vectors: as long as no file has one).
-const KNOWN_READER_FEATURES: [&str; 5] = ["columnMapping", "deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"];
+const KNOWN_READER_FEATURES: [&str; 5] =
+    ["columnMapping", "deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"];
 
 fn refuse_features(protocol: &Value, metadata: &Value) -> Result<(), String> {
     let mode = property(metadata, "delta.columnMapping.mode").unwrap_or("none");
@@ -181,7 +197,8 @@ fn refuse_features(protocol: &Value, metadata: &Value) -> Result<(), String> {
     if reader > 3 {
         return Err(format!("it needs a reader of protocol version {reader}; up to 3 is understood"));
     }
-    let features = protocol.get("readerFeatures").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let features =
+        protocol.get("readerFeatures").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     match features.into_iter().find(|f| !KNOWN_READER_FEATURES.contains(f)) {
         Some(feature) => Err(format!(
             "it needs the reader feature '{feature}', which is not understood; drop it with `ALTER TABLE … DROP FEATURE {feature}` \
@@ -202,10 +219,14 @@ pub(crate) fn refuse_foreign_writes(state: &State, report: ReportName, root: &Pa
         )));
     }
     if property(&state.metadata, "delta.appendOnly") == Some("true") {
-        return Err(unsupported("it is append-only, so rows cannot be changed: set the table property delta.appendOnly to false".into()));
+        return Err(unsupported(
+            "it is append-only, so rows cannot be changed: set the table property delta.appendOnly to false".into(),
+        ));
     }
     if !state.partition_columns.is_empty() {
-        return Err(unsupported("it is partitioned, which the service's own tables are not: import into a new data directory".into()));
+        return Err(unsupported(
+            "it is partitioned, which the service's own tables are not: import into a new data directory".into(),
+        ));
     }
     Ok(())
 }
@@ -270,7 +291,8 @@ pub(crate) fn commit(root: &Path, version: u64) -> Result<Option<Commit>, Error>
     let at = match info.in_commit_timestamp.or(info.timestamp) {
         Some(ms) => Timestamp(ms.saturating_mul(1000)),
         None => {
-            let modified = file.metadata().and_then(|m| m.modified()).map_err(io(format!("reading {}", path.display())))?;
+            let modified =
+                file.metadata().and_then(|m| m.modified()).map_err(io(format!("reading {}", path.display())))?;
             Timestamp(chrono::DateTime::<chrono::Utc>::from(modified).timestamp_millis() * 1000)
         }
     };
@@ -297,7 +319,8 @@ pub(crate) fn data_as_of(root: &Path, version: u64, files: &[LogFile]) -> Result
 
 /// The commit info line.
 pub(super) fn commit_info(read_version: Option<u64>, note: &CommitNote) -> Value {
-    let properties: serde_json::Map<String, Value> = note.properties.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
+    let properties: serde_json::Map<String, Value> =
+        note.properties.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
     let mut info = json!({
         "timestamp": note.now.0.div_euclid(1000),
         "operation": note.operation,
@@ -321,7 +344,8 @@ pub(super) fn protocol() -> Value {
 /// The metadata line.
 pub(super) fn metadata(report: &Report, schema: &Schema, id: &str, now: Timestamp) -> Result<Value, Error> {
     let schema: StructType = schema.try_into_kernel()?;
-    let schema = serde_json::to_string(&schema).map_err(|e| Error::Invalid(format!("schema of {}: {e}", report.name)))?;
+    let schema =
+        serde_json::to_string(&schema).map_err(|e| Error::Invalid(format!("schema of {}: {e}", report.name)))?;
     Ok(json!({ "metaData": {
         "id": id,
         "name": report.name.as_str(),
@@ -378,7 +402,9 @@ pub(super) fn write(root: &Path, report: ReportName, version: u64, lines: &[Valu
     }
     match temporary.persist_noclobber(&path) {
         Ok(_) => super::writer::sync_folder(&folder),
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Err(Error::Conflict { report, version }),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Error::Conflict { report, version })
+        }
         Err(error) => Err(io(context())(error.error)),
     }
 }

@@ -61,7 +61,10 @@ impl KeyOrder {
         let keys: Vec<KeyColumn> = report.key_columns().into_iter().map(key_column).collect();
         if let Some(key) = keys.iter().find(|k| !report.fields[k.index].kind.stored_as_text()) {
             let name = &report.fields[key.index].name;
-            return Err(Error::Invalid(format!("{}: key column '{name}' is not stored as text, which a ledger key must be", report.name)));
+            return Err(Error::Invalid(format!(
+                "{}: key column '{name}' is not stored as text, which a ledger key must be",
+                report.name
+            )));
         }
         let status_time = report.role(FieldRole::StatusTime);
         let schema = super::schema(report);
@@ -123,7 +126,11 @@ impl KeyOrder {
             let texts = column.as_string::<i32>();
             // Most ids have no leading zero: then the column is its own canonical form.
             let zeros = texts.iter().flatten().any(|t| t.len() > 1 && t.starts_with('0'));
-            if zeros { Arc::new(texts.iter().map(|t| t.map(canonical)).collect::<StringArray>()) as ArrayRef } else { column.clone() }
+            if zeros {
+                Arc::new(texts.iter().map(|t| t.map(canonical)).collect::<StringArray>()) as ArrayRef
+            } else {
+                column.clone()
+            }
         };
         self.keys.iter().map(array).collect()
     }
@@ -142,7 +149,8 @@ mod tests {
         let schema = Arc::new(arrow::datatypes::Schema::new(
             full.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
         ));
-        let mut columns: Vec<ArrayRef> = full.fields().iter().map(|f| new_null_array(f.data_type(), ids.len())).collect();
+        let mut columns: Vec<ArrayRef> =
+            full.fields().iter().map(|f| new_null_array(f.data_type(), ids.len())).collect();
         columns[0] = Arc::new(ids.iter().map(|i| Some(i.0)).collect::<StringArray>());
         let payment = report.role(FieldRole::Payment);
         columns[payment] = Arc::new(ids.iter().map(|i| i.1).collect::<StringArray>());

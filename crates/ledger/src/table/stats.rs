@@ -35,7 +35,10 @@ pub(super) fn of(metadata: &ParquetMetaData, schema: &Schema) -> String {
         }
         let bounds = |of: fn(&Statistics) -> Option<Bound>| -> Option<Vec<Bound>> {
             // A group of nulls alone has no bounds and needs none.
-            let with_values = groups.iter().zip(metadata.row_groups()).filter(|(s, g)| s.null_count_opt() != Some(g.num_rows() as u64));
+            let with_values = groups
+                .iter()
+                .zip(metadata.row_groups())
+                .filter(|(s, g)| s.null_count_opt() != Some(g.num_rows() as u64));
             with_values.map(|(s, _)| of(s)).collect()
         };
         let less = |a: Bound, b: Bound| if b < a { b } else { a };
@@ -50,7 +53,12 @@ pub(super) fn of(metadata: &ParquetMetaData, schema: &Schema) -> String {
         }
     }
     let rows = metadata.file_metadata().num_rows();
-    format!(r#"{{"numRecords":{rows},"minValues":{},"maxValues":{},"nullCount":{}}}"#, minimums.end(), maximums.end(), nulls.end())
+    format!(
+        r#"{{"numRecords":{rows},"minValues":{},"maxValues":{},"nullCount":{}}}"#,
+        minimums.end(),
+        maximums.end(),
+        nulls.end()
+    )
 }
 
 fn minimum(statistics: &Statistics) -> Option<Bound> {

@@ -88,7 +88,8 @@ pub struct FileWriter {
 impl FileWriter {
     /// A writer of files for `report` in the folder `root`, which is made if it is not there.
     pub(crate) fn new(root: &Path, report: &Report, options: WriterOptions) -> Result<Self, Error> {
-        std::fs::create_dir_all(root).map_err(|source| Error::Io { context: format!("making {}", root.display()), source })?;
+        std::fs::create_dir_all(root)
+            .map_err(|source| Error::Io { context: format!("making {}", root.display()), source })?;
         Ok(Self {
             root: root.into(),
             schema: super::schema(report),
@@ -170,8 +171,13 @@ impl FileWriter {
         let name = format!("part-{}-{:05}.parquet", self.options.prefix, self.started);
         self.started += 1;
         let path = self.root.join(&name);
-        let file = File::create_new(&path).map_err(|source| Error::Io { context: format!("making {}", path.display()), source })?;
-        let writer = ArrowWriter::try_new(BufWriter::with_capacity(1 << 20, file), self.schema.clone(), Some(self.properties.clone()))?;
+        let file = File::create_new(&path)
+            .map_err(|source| Error::Io { context: format!("making {}", path.display()), source })?;
+        let writer = ArrowWriter::try_new(
+            BufWriter::with_capacity(1 << 20, file),
+            self.schema.clone(),
+            Some(self.properties.clone()),
+        )?;
         Ok(Part { name, path, writer, rows: 0, last: first.clone(), first })
     }
 
