@@ -1,0 +1,119 @@
+//! Writing a blob: first under `partial/`, then sealed under its name.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{PARTIAL, make_folders};
+use crate::{BlobWriter, Error};
+
+/// Small writes are gathered up to this; larger ones go straight to the file, without a copy.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// A file under `partial/` that goes away unless it is sealed.
+#[derive(Debug)]
+pub(super) struct Writer {
+    file: BufWriter<File>,
+    partial: Partial,
+    target: PathBuf,
+}
+
+/// The name of an unsealed file; dropping it deletes the file.
+#[derive(Debug)]
+struct Partial {
+    path: PathBuf,
+    sealed: bool,
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if self.sealed {
+            return;
+        }
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                warn!(file.path = %self.path.display(), %error, "an unfinished file stays until the next start");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn create(root: &Path, target: PathBuf, file_name: &str) -> Result<Self, Error> {
+        // Two writers of one name must not share a file, not even by mistake.
+        let path = root.join(PARTIAL).join(format!("{file_name}.{}", Uuid::new_v4().simple()));
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(|e| storage(format!("cannot create {}", path.display()), e))?;
+        let partial = Partial { path, sealed: false };
+        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), partial, target })
+    }
+
+    fn publish(self, size_bytes: u64) -> Result<(), Error> {
+        let Self { file, mut partial, target } = self;
+        let doing = |what: &str| format!("cannot {what} {}", partial.path.display());
+        let file = file.into_inner().map_err(|e| storage(doing("write"), e.into_error()))?;
+        let there = file.metadata().map_err(|e| storage(doing("look at"), e))?.len();
+        if there != size_bytes {
+            let wrong = format!("{there} bytes were written where {size_bytes} were announced");
+            return Err(storage(doing("seal"), io::Error::new(io::ErrorKind::InvalidData, wrong)));
+        }
+        file.sync_all().map_err(|e| storage(doing("sync"), e))?;
+        drop(file);
+        let folder = target.parent().expect("a blob's path has a folder");
+        let renamed = publish_in(folder, &partial.path, &target);
+        renamed.map_err(|e| storage(format!("cannot seal {}", target.display()), e))?;
+        partial.sealed = true;
+        Ok(())
+    }
+}
+
+/// Renames and makes the name durable. If syncing fails, the name is taken back: whoever gets an
+/// error must be able to rely on nothing being there.
+fn publish_in(folder: &Path, partial: &Path, target: &Path) -> io::Result<()> {
+    make_folders(folder)?;
+    fs::rename(partial, target)?;
+    let root = folder.parent().expect("a blob's folder is inside the root");
+    let synced = sync_folder(folder).and_then(|()| sync_folder(&root.join(PARTIAL))).and_then(|()| sync_folder(root));
+    synced.inspect_err(|_| {
+        if let Err(error) = fs::remove_file(target) {
+            warn!(file.path = %target.display(), %error, "a file that could not be made durable stays until it is swept");
+        }
+    })
+}
+
+/// Makes the names in a folder durable. Only Unix systems can open a folder for that; elsewhere
+/// the rename itself has to do.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// An error while writing. A file or folder that is not there is no [`Error::NotFound`] here:
+/// somebody took it away.
+fn storage(context: String, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::NotFound => Error::Io { context, source },
+        _ => Error::from_io(context, source),
+    }
+}
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl BlobWriter for Writer {
+    fn seal(self: Box<Self>, size_bytes: u64) -> Result<(), Error> {
+        self.publish(size_bytes)
+    }
+}
