@@ -44,7 +44,7 @@ pub enum Collation {
 #[expect(missing_docs, reason = "the OData names")]
 pub enum CompareOp { Eq, Ne, Gt, Ge, Lt, Le }
 
-/// Arithmetic; `Div` between integers is exact like `DivBy`, see docs/filter.md.
+/// Arithmetic; `Div` between whole numbers cuts towards zero, `DivBy` never does: see docs/filter.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the OData names")]
 pub enum ArithmeticOp { Add, Sub, Mul, Div, DivBy, Mod }
