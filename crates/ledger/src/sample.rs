@@ -24,6 +24,8 @@ use world::{Participant, World};
 
 /// Rows that a batch has.
 const BATCH_ROWS: usize = 8192;
+/// Earnings are numbered from here: ten digits while there are fewer than two thousand million.
+const FIRST_EARNING_ID: u64 = 4_000_000_000;
 /// The property of the commit that holds the options.
 const PROPERTY: &str = "payouts.sample";
 /// Files have a tenth of the rows, within these bounds, so that small ledgers are cut, too.

@@ -97,6 +97,10 @@ impl Payment {
     pub fn program(&self) -> &'static super::world::Program {
         &PROGRAMS[usize::from(self.program)]
     }
+    /// Makes it one that is still to come.
+    pub fn not_yet(&mut self) {
+        (self.id, self.status, self.date) = (0, 0, None);
+    }
     /// The id as stored: twelve digits.
     pub fn id_text(&self) -> Option<String> {
         (self.id != 0).then(|| format!("{:012}", self.id))

@@ -165,3 +165,53 @@ fn amounts_add_up() {
     }
     assert!(negative > 100 && hit > 100, "{negative} negative, {hit} between 2000 and 5000");
 }
+
+#[test]
+fn earnings_are_wide_and_join_to_payments() {
+    let (folder, _) = made(60_000);
+    let report = Catalog::builtin().report(ReportName::TransactionHistory).clone();
+    let earnings = batches(&table(folder.path(), ReportName::TransactionHistory));
+    assert_eq!(earnings.iter().map(RecordBatch::num_rows).sum::<usize>(), 6_000);
+    for field in &report.fields {
+        let nulls: usize = earnings.iter().map(|b| b.column_by_name(&field.name).unwrap().null_count()).sum();
+        assert!(nulls < 6_000, "{} is empty everywhere", field.name);
+        if !field.values.is_empty() {
+            let wanted: HashSet<&str> = field.values.iter().map(|v| &**v).collect();
+            let values = texts(&earnings, &field.name);
+            assert!(values.iter().flatten().all(|v| wanted.contains(v.as_str())), "{}", field.name);
+        }
+    }
+    let payments = batches(&table(folder.path(), ReportName::Payments));
+    let pairs = |batches: &[RecordBatch], who: &str, id: &str| -> HashSet<(Option<String>, String)> {
+        texts(batches, who).into_iter().zip(texts(batches, id)).filter_map(|(w, i)| Some((w, i?))).collect()
+    };
+    let paid = pairs(&payments, "participantID", "paymentID");
+    let joined = pairs(&earnings, "participantId", "paymentId");
+    assert!(joined.len() > 1000 && joined.is_subset(&paid));
+}
+
+#[test]
+fn an_import_afterwards_makes_it_no_sample() {
+    let (folder, _) = made(1_000);
+    let ledger = Ledger::new(folder.path(), Catalog::builtin(), Sources::new());
+    let sample = || crate::table::block_on(ledger.made_by_sample()).unwrap();
+    assert!(sample());
+    let note = CommitNote { operation: "MERGE".into(), properties: vec![], now: Timestamp(0) };
+    ledger.table(ReportName::Payments).unwrap().commit(&[], &[], &note).unwrap();
+    assert!(!sample());
+    let empty = tempfile::tempdir().unwrap();
+    let ledger = Ledger::new(empty.path(), Catalog::builtin(), Sources::new());
+    assert!(!crate::table::block_on(ledger.made_by_sample()).unwrap());
+}
+
+#[test]
+fn few_or_no_rows_are_fine() {
+    for (rows, earnings) in [(0, 0), (1, 0), (0, 3), (7, 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { rows, earnings, ..options(0) };
+        make(folder.path(), &Catalog::builtin(), &options, &|_, _| {}).unwrap();
+        let payments = table(folder.path(), ReportName::Payments);
+        assert_eq!(payments.files().iter().filter_map(|f| f.rows).sum::<u64>(), rows);
+        assert_eq!(payments.version(), Some(0));
+    }
+}
