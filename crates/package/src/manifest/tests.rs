@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use payouts_model::error::ErrorCode;
 use payouts_model::export::{Progress, Query};
-use payouts_model::totals::{Moment, Sum, TotalKey};
+use payouts_model::totals::{Moment, TotalKey};
 use payouts_model::{Amount, FileFormat, ParticipantId, Totals};
 use serde_json::json;
 
@@ -52,7 +52,7 @@ fn sums(rows: &[(&str, &str, &str, &str, &str, &str)]) -> Totals {
         let [column, currency, status, program, order_type] =
             [column, currency, status, program, order_type].map(Arc::from);
         let key = TotalKey { column, currency, status, program, order_type };
-        totals.sums.entry(key).or_insert_with(Sum::default).add(amount.parse::<Amount>().unwrap());
+        totals.sums.entry(key).or_default().add(amount.parse::<Amount>().unwrap());
     }
     totals
 }
