@@ -1,17 +1,26 @@
-//! What every part of the service shares.
+//! What every part of the service shares, how it is opened, and how it is served.
 
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use payouts_blob::BlobStore;
 use payouts_blob::link::LinkKeys;
+use payouts_blob::local::LocalBlobs;
 use payouts_engine::Engine;
 use payouts_ledger::Ledger;
 use payouts_model::{Catalog, Clock, ExportId};
 use payouts_store::Store;
+use payouts_store::sqlite::SqliteStore;
 use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::Verifier;
 use crate::config::Config;
+use crate::http;
+
+/// How long a client may take to send its first request.
+const FIRST_REQUEST: Duration = Duration::from_secs(30);
 
 /// The parts of a running service. Cheap to share behind an `Arc`.
 #[derive(Debug)]
@@ -36,6 +45,111 @@ pub struct App {
     pub tokens: Verifier,
     /// Who waits for what.
     pub signals: Signals,
+    /// What requests share.
+    pub http: http::Shared,
+    /// Cancelled when the service begins to stop: whoever waits lets go.
+    pub stop: CancellationToken,
+}
+
+/// Why a service does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration, or a table it describes.
+    #[error("configuration")]
+    Config(#[from] crate::config::Error),
+    /// A table that is there cannot be read rightly.
+    #[error("ledger")]
+    Ledger(#[from] payouts_ledger::Error),
+    /// The database.
+    #[error("cannot open the database {path}")]
+    Store {
+        /// Its file.
+        path: String,
+        /// Why.
+        #[source]
+        source: payouts_store::Error,
+    },
+    /// The folder of files.
+    #[error("cannot use the folder of files {path}")]
+    Blobs {
+        /// The folder.
+        path: String,
+        /// Why.
+        #[source]
+        source: payouts_blob::Error,
+    },
+    /// The keys that sign links.
+    #[error("cannot use the keys that sign file links")]
+    Links(#[from] payouts_blob::link::KeysError),
+    /// The token issuers.
+    #[error("cannot check tokens")]
+    Tokens(#[from] crate::auth::Error),
+    /// `--dev-insecure-listen` over a ledger that is not a sample.
+    #[error(
+        "--dev-insecure-listen lets anybody who reaches {listen} read everything, so it serves sample data only, \
+         and the ledger under {path} was not made by `payouts sample` alone: use --dev on 127.0.0.1, or configure [[issuers]]"
+    )]
+    NotASample {
+        /// The address.
+        listen: std::net::SocketAddr,
+        /// The data directory.
+        path: String,
+    },
+    /// A thread of the start was lost.
+    #[error("the start was interrupted")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+/// Why a service stops by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A listener cannot be used.
+    #[error("cannot serve on {address}")]
+    Listen {
+        /// Which.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl App {
+    /// Opens everything that the configuration names. Nothing runs yet: see [`serve`].
+    pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        let catalog = config.catalog()?;
+        let ledger = config.ledger()?;
+        ledger.check().await?;
+        if config.dev_insecure && !ledger.made_by_sample().await? {
+            let path = config.data_dir.display().to_string();
+            return Err(OpenError::NotASample { listen: config.listen, path });
+        }
+        let database = config.database_path().display().to_string();
+        let store = SqliteStore::open(&config.data_dir).await;
+        let store = store.map_err(|source| OpenError::Store { path: database, source })?;
+        let (files, keys) = (config.files_dir(), config.keys_dir());
+        let (blobs, links) = tokio::task::spawn_blocking(move || {
+            let path = files.display().to_string();
+            let blobs = LocalBlobs::open(files).map_err(|source| OpenError::Blobs { path, source })?;
+            Ok::<_, OpenError>((blobs, LinkKeys::load_or_create(keys.join("links.json"))?))
+        })
+        .await??;
+        let tokens = Verifier::new(&config)?;
+        Ok(Arc::new(Self {
+            clock,
+            catalog,
+            ledger,
+            engine: Engine::new(config.engine),
+            store: Arc::new(store),
+            blobs: Arc::new(blobs),
+            links,
+            tokens,
+            signals: Signals::default(),
+            http: http::Shared::new(config.limits.in_flight_max),
+            stop: CancellationToken::new(),
+            config,
+        }))
+    }
 }
 
 /// Signals inside this process. They only shorten waits: whoever waits also looks again by itself.
@@ -63,4 +177,22 @@ impl Signals {
     pub fn changes(&self) -> broadcast::Receiver<ExportId> {
         self.changes.subscribe()
     }
+}
+
+/// Serves the API on `api` until `stop` completes. Named steps, in order: stop accepting, wake
+/// whoever is held, let answers under way end within the configured grace.
+pub async fn serve_api(app: Arc<App>, api: TcpListener, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let address = api.local_addr().map_or_else(|_| app.config.listen.to_string(), |a| a.to_string());
+    let listen = |source| ServeError::Listen { address: address.clone(), source };
+    let handle = axum_server::Handle::new();
+    let server = axum_server::from_tcp(api).map_err(listen)?.handle(handle.clone()).first_request_timeout(FIRST_REQUEST);
+    let serving = server.serve(http::router(app.clone()).into_make_service());
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended.map_err(listen),
+        () = stop => {}
+    }
+    app.stop.cancel();
+    handle.graceful_shutdown(Some(Duration::from_millis(app.config.shutdown_grace_ms)));
+    serving.await.map_err(listen)
 }

@@ -1,0 +1,290 @@
+//! From parameters and body to what is asked: shared by POST and preview, so that a preview shows
+//! exactly what the export would hold.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Body;
+use chrono::{Months, NaiveDate};
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use payouts_filter::{Context, Expr, Filter};
+use payouts_model::export::Query;
+use payouts_model::report::FieldRole;
+use payouts_model::{ErrorCode, FieldType, FileFormat, ParticipantId, Report, ReportName, Scope, Timestamp, Viewer, Warning};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::http::error::{Detail, Error};
+use crate::http::params::{ExportParams, nearest, pairs};
+
+/// Months of the default window.
+const WINDOW_MONTHS: u32 = 36;
+
+/// What a caller asked for, understood and allowed.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The report.
+    pub report: Arc<Report>,
+    /// What is recorded.
+    pub query: Query,
+    /// The typed predicate, default window included.
+    pub predicate: Expr,
+    /// The columns, as indexes.
+    pub columns: Vec<usize>,
+    /// The time zone.
+    pub time_zone: chrono_tz::Tz,
+    /// The granted pairs, narrowed to the participants that the filter names.
+    pub scope: Scope,
+    /// What the caller should know.
+    pub warnings: Vec<Warning>,
+    /// Equal for the same path and the same decoded query.
+    pub request_digest: String,
+}
+
+/// The JSON body for filters that are too long for a URL.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilterBody {
+    #[serde(default)]
+    filter: Option<String>,
+}
+
+impl Asked {
+    /// Reads the request of `viewer`.
+    pub async fn read(
+        app: &App,
+        report: ReportName,
+        viewer: &Viewer,
+        raw_query: &str,
+        headers: &HeaderMap,
+        body: Body,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let report = app.catalog.report(report);
+        let mut params = ExportParams::parse(raw_query, report)?;
+        let filter_of_body = read_body(headers, body, app.config.limits.body_bytes).await?;
+        let request_digest = digest(report.name, raw_query, filter_of_body.as_deref())?;
+        if let Some(text) = filter_of_body {
+            if params.filter.is_some() {
+                let message = "There is a filter in the body and a $filter in the URL. Send one of them.";
+                return Err(Error::new(ErrorCode::DuplicateParameter, message).target("$filter"));
+            }
+            params.filter = Some(text);
+        }
+        Self::understand(app, report, viewer, &params, request_digest, now)
+    }
+
+    fn understand(
+        app: &App,
+        report: &Arc<Report>,
+        viewer: &Viewer,
+        params: &ExportParams,
+        request_digest: String,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let time_zone = parse_time_zone(params.time_zone.as_deref())?;
+        let context = Context { report, time_zone, now, program_aliases: &app.config.program_aliases };
+        let columns = parse_select(params.select.as_deref(), report)?;
+        let text = payouts_filter::request::assemble(&context, params.filter.as_deref(), &params.fields)
+            .map_err(|e| Error::from_filter(e.error, &e.parameter))?;
+        let asked = Filter::parse(&text, &context).map_err(|e| Error::from_filter(e, "$filter"))?;
+        let named = asked.as_ref().and_then(|f| f.participants(report)).unwrap_or_default();
+        let (scope, warnings) = narrow(viewer, &named)?;
+        let filter = match asked {
+            Some(filter) => filter,
+            None => default_window(&context)?,
+        };
+        let format = params.format.unwrap_or(FileFormat::DEFAULT);
+        Ok(Self {
+            query: Query {
+                text,
+                filter: filter.normal_form,
+                columns: columns.iter().map(|&i| report.fields[i].name.to_string()).collect(),
+                format,
+                time_zone: time_zone.name().to_owned(),
+                now,
+            },
+            predicate: filter.predicate,
+            report: report.clone(),
+            columns,
+            time_zone,
+            scope,
+            warnings,
+            request_digest,
+        })
+    }
+
+    /// The lists of ids that the top level asks for: field and the ids.
+    pub fn id_lists(&self) -> Vec<(usize, Vec<String>)> {
+        let terms = match &self.predicate {
+            Expr::And(terms) => terms.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let is_id = |field: usize| self.report.fields[field].kind == FieldType::Id;
+        let mut lists = Vec::new();
+        for term in terms {
+            if let Expr::In { operand, list, .. } = term
+                && let Expr::Field(field) = **operand
+                && is_id(field)
+            {
+                let texts = list.iter().filter_map(|v| match v {
+                    payouts_filter::ast::Value::Text(text) => Some(text.clone()),
+                    _ => None,
+                });
+                lists.push((field, texts.collect()));
+            }
+        }
+        lists
+    }
+}
+
+/// The filter of a JSON body; `None` if there is no body. An empty body is no body, whatever its
+/// media type.
+async fn read_body(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Option<String>, Error> {
+    let too_large = || {
+        Error::new(ErrorCode::BodyTooLarge, format!("The body is larger than {bytes_max} bytes.")).target("body")
+    };
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if declared.is_some_and(|n| n > bytes_max as u64) {
+        return Err(too_large());
+    }
+    let bytes = match Limited::new(body, bytes_max).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(e) if e.is::<LengthLimitError>() => return Err(too_large()),
+        Err(_) => return Err(Error::new(ErrorCode::InvalidBody, "The body ended before it was complete.").target("body")),
+    };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    let unsupported = |message: &str| Error::new(ErrorCode::UnsupportedMediaType, message).target("Content-Type");
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(unsupported("A body must be JSON: Content-Type: application/json and {\"filter\": \"…\"}."));
+    }
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(unsupported("An encoded body is not read: send it without Content-Encoding."));
+    }
+    let body: FilterBody = serde_json::from_slice(&bytes).map_err(|e| {
+        let message = format!("The body is not {{\"filter\": \"…\"}}: {e}.");
+        Error::new(ErrorCode::InvalidBody, message).target("body")
+    })?;
+    Ok(body.filter)
+}
+
+/// The same path and the same decoded query have the same digest, however they were escaped.
+fn digest(report: ReportName, raw_query: &str, body: Option<&str>) -> Result<String, Error> {
+    let text = serde_json::to_string(&(report, pairs(raw_query)?, body)).expect("texts are always JSON");
+    Ok(Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect())
+}
+
+fn parse_time_zone(name: Option<&str>) -> Result<chrono_tz::Tz, Error> {
+    let Some(name) = name else { return Ok(chrono_tz::UTC) };
+    let wanted = name.trim();
+    let found = chrono_tz::TZ_VARIANTS.iter().find(|tz| tz.name().eq_ignore_ascii_case(wanted));
+    found.copied().ok_or_else(|| {
+        let nearest = nearest(wanted, chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()));
+        let hint = nearest.first().map(|n| format!(" Did you mean {n}?")).unwrap_or_default();
+        let shown: String = wanted.chars().take(60).collect();
+        let message = format!("'{shown}' is not an IANA time zone such as UTC, Europe/Berlin or America/New_York.{hint}");
+        let detail = Detail {
+            code: ErrorCode::InvalidTimeZone.to_string(),
+            message: message.clone(),
+            target: "timeZone".into(),
+            nearest,
+            ..Detail::default()
+        };
+        Error::new(ErrorCode::InvalidTimeZone, message).target("timeZone").detail(detail)
+    })
+}
+
+/// `$select`: columns by name in the order they are named, `*` for the default set; a column that
+/// is named again stays where it was first.
+fn parse_select(select: Option<&str>, report: &Report) -> Result<Vec<usize>, Error> {
+    let Some(select) = select else { return Ok(report.default_columns()) };
+    let mut columns = Vec::new();
+    let mut taken = BTreeSet::new();
+    let mut push = |i: usize| {
+        if taken.insert(i) {
+            columns.push(i);
+        }
+    };
+    for name in select.split(',').map(str::trim) {
+        if name == "*" {
+            report.default_columns().into_iter().for_each(&mut push);
+        } else {
+            push(report.index_of(name).ok_or_else(|| unknown_column(name, report))?);
+        }
+    }
+    Ok(columns)
+}
+
+fn unknown_column(name: &str, report: &Report) -> Error {
+    let nearest = nearest(name, report.fields.iter().map(|f| &*f.name));
+    let shown: String = name.chars().take(60).collect();
+    let message = if name.is_empty() {
+        "$select names no column somewhere: write columns with commas between them, * for the default set.".to_owned()
+    } else {
+        let hint = nearest.first().map(|n| format!(" Did you mean '{n}'?")).unwrap_or_default();
+        format!("{} has no column '{shown}'.{hint}", report.name)
+    };
+    let detail = Detail {
+        code: ErrorCode::InvalidSelect.to_string(),
+        message: message.clone(),
+        target: "$select".into(),
+        nearest,
+        ..Detail::default()
+    };
+    Error::new(ErrorCode::InvalidSelect, message).target("$select").detail(detail)
+}
+
+/// The pairs in force, narrowed to the named participants. No name: all of them. None of the
+/// named is granted: refused, whether they exist or not. Some are: a warning.
+fn narrow(viewer: &Viewer, named: &BTreeSet<ParticipantId>) -> Result<(Scope, Vec<Warning>), Error> {
+    if named.is_empty() {
+        return Ok((viewer.scope.clone(), Vec::new()));
+    }
+    let scope = viewer.scope.narrow(named);
+    if scope.is_empty() {
+        return Err(Error::new(
+            ErrorCode::ParticipantNotGranted,
+            "None of the participants that the filter names is granted to you.",
+        )
+        .target("$filter"));
+    }
+    let granted = scope.participants().unwrap_or_default();
+    let missing: Vec<&str> = named.iter().filter(|p| !granted.contains(p)).map(ParticipantId::as_str).collect();
+    if missing.is_empty() {
+        return Ok((scope, Vec::new()));
+    }
+    let shown = missing.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+    let more = if missing.len() > 10 { format!(" and {} more", missing.len() - 10) } else { String::new() };
+    let message = format!("Left out, since they are not granted to you: {shown}{more}.");
+    Ok((scope, vec![Warning { code: "ParticipantsNotGranted".into(), message }]))
+}
+
+/// The first day of the default window.
+fn window_start(today: NaiveDate) -> NaiveDate {
+    today.checked_sub_months(Months::new(WINDOW_MONTHS)).unwrap_or(NaiveDate::MIN)
+}
+
+/// The filter of a request that has no filter of any kind: the last three years, from 00:00 UTC.
+fn default_window(context: &Context<'_>) -> Result<Filter, Error> {
+    let field = &context.report.fields[context.report.role(FieldRole::Window)];
+    let day = window_start(context.now.date());
+    let text = match field.kind {
+        FieldType::Date => format!("{} ge {day}", field.name),
+        _ => format!("{} ge {day}T00:00:00Z", field.name),
+    };
+    let utc = Context { time_zone: chrono_tz::UTC, ..*context };
+    match Filter::parse(&text, &utc) {
+        Ok(Some(filter)) => Ok(filter),
+        Ok(None) => Err(Error::broken("the default window is an empty filter")),
+        Err(e) => Err(Error::broken(format!("the default window '{text}' is refused: {e}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

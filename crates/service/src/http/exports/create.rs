@@ -1,0 +1,137 @@
+//! POST: accepts an Export. Durable before the 202.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use payouts_model::{ErrorCode, ExportId};
+use payouts_store::{Accepted, CreateExport, IdempotencyKey, Visible};
+
+use super::asked::Asked;
+use crate::app::App;
+use crate::http::base_url::BaseUrl;
+use crate::http::error::Error;
+use crate::http::extract::{Reported, Viewing};
+
+/// The two names of the idempotency key's header.
+const KEY_HEADERS: [HeaderName; 2] =
+    [HeaderName::from_static("ms-requestid"), HeaderName::from_static("idempotency-key")];
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The longest idempotency key.
+const KEY_BYTES_MAX: usize = 128;
+
+/// The handler.
+pub async fn create(
+    State(app): State<Arc<App>>,
+    Reported(report): Reported,
+    Viewing(viewer): Viewing,
+    base: BaseUrl,
+    headers: HeaderMap,
+    RawQuery(raw_query): RawQuery,
+    body: Body,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
+    let key = idempotency_key(&headers)?;
+    let asked = Asked::read(&app, report, &viewer, raw_query.as_deref().unwrap_or(""), &headers, body, now).await?;
+    let create = CreateExport {
+        id: ExportId(uuid::Uuid::new_v4()),
+        report,
+        tenant: viewer.tenant.clone(),
+        principal: viewer.principal.clone(),
+        query: asked.query,
+        scope: asked.scope,
+        warnings: asked.warnings,
+        idempotency: key.map(|key| IdempotencyKey { key, request_digest: asked.request_digest }),
+        created_at: now,
+    };
+    let (export, replayed) = match app.store.accept(create, app.config.limits.tenant_queue_max).await? {
+        Accepted::New(export) => (export, false),
+        Accepted::Replayed(export) => (export, true),
+        Accepted::KeyReused => return Err(key_reused()),
+        Accepted::QueueFull { limit } => return Err(queue_full(limit)),
+    };
+    if !replayed {
+        tracing::info!(export.id = %export.id, tenant.id = %export.tenant, report = %export.report, "accepted");
+        app.signals.work.notify_one();
+    }
+    let found = app.store.find(&viewer, report, export.id).await?;
+    let visible = match found {
+        Some(visible) => visible,
+        None if replayed => return Err(Error::export_not_found()),
+        None => Visible { export, full: true, queue_position: 0 },
+    };
+    let (mut response, _) = super::answer(&app, &base, &viewer, &visible, now);
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response.headers_mut().insert(header::LOCATION, super::location(&base, &visible));
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// The key, if one was sent, under either name.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let invalid = |name: &HeaderName, message: String| {
+        Error::new(ErrorCode::InvalidIdempotencyKey, message).target(name.as_str().to_owned())
+    };
+    let mut found: Option<String> = None;
+    for name in &KEY_HEADERS {
+        for value in headers.get_all(name) {
+            let visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
+            if !visible || value.is_empty() || value.len() > KEY_BYTES_MAX {
+                return Err(invalid(name, format!("{name} must be 1 to {KEY_BYTES_MAX} visible ASCII characters without blanks.")));
+            }
+            let key = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            match &found {
+                Some(other) if *other != key => {
+                    let message = "ms-requestid and Idempotency-Key mean the same, and two different values came. Send one.";
+                    return Err(invalid(name, message.into()));
+                }
+                _ => found = Some(key),
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn key_reused() -> Error {
+    let message = "This idempotency key was used for another request in the last 24 hours. Take a new key for a new request.";
+    Error::new(ErrorCode::IdempotencyKeyReused, message).target("ms-requestid")
+}
+
+fn queue_full(limit: u64) -> Error {
+    let message = format!("{limit} exports of your tenant are queued, which is the limit. Wait until some have run, or delete some.");
+    Error::new(ErrorCode::TooManyRequests, message).retry_after(30)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(pairs: &[(&'static str, &str)]) -> Result<Option<String>, ErrorCode> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        idempotency_key(&headers).map_err(|e| e.code())
+    }
+
+    #[test]
+    fn both_headers_mean_the_same_key() {
+        assert_eq!(key(&[]), Ok(None));
+        assert_eq!(key(&[("ms-requestid", "a")]), Ok(Some("a".into())));
+        assert_eq!(key(&[("ms-requestid", "a"), ("idempotency-key", "a")]), Ok(Some("a".into())));
+        for bad in [
+            &[("ms-requestid", "a"), ("idempotency-key", "b")][..],
+            &[("idempotency-key", "")],
+            &[("idempotency-key", "a b")],
+            &[("idempotency-key", &"x".repeat(129))],
+        ] {
+            assert_eq!(key(bad), Err(ErrorCode::InvalidIdempotencyKey), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! DELETE: cancels and forgets, in every state. The row goes first, so that the link is dead
+//! before the file is.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use payouts_blob::BlobName;
+use payouts_model::ErrorCode;
+use payouts_store::{Deleted, Visible};
+
+use crate::app::App;
+use crate::http::error::Error;
+use crate::http::extract::{Identified, Reported, Viewing};
+use crate::http::view::{ExportMembers, ExportView};
+
+/// The handler. Answers the Export as it was, without its link.
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    Reported(report): Reported,
+    Viewing(viewer): Viewing,
+    Identified(id): Identified,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
+    let visible = app.store.find(&viewer, report, id).await?;
+    let export = match app.store.delete(&viewer, report, id, now).await? {
+        Deleted::Gone(export) => *export,
+        Deleted::NotTheOwner => return Err(not_the_owner()),
+        Deleted::NotFound => return Err(Error::export_not_found()),
+    };
+    tracing::info!(export.id = %export.id, tenant.id = %export.tenant, export.status = %export.status, "deleted");
+    app.signals.changed(id);
+    if let Some(file) = &export.file {
+        let name = BlobName::ExportFile { export: id, fence: file.fence };
+        if let Err(error) = app.blobs.delete(name).await {
+            // Nobody can reach it any more; the sweeper tries again.
+            tracing::warn!(export.id = %id, error = %error, "file of a deleted export stays for the sweeper");
+        }
+    }
+    let (full, queue_position) = visible.map_or((false, 0), |v| (v.full, v.queue_position));
+    let members = ExportMembers::new(&Visible { export, full, queue_position }, None, now);
+    Ok(super::json(serde_json::to_vec(&ExportView::from(members)).expect("a view is always JSON")))
+}
+
+fn not_the_owner() -> Error {
+    Error::new(ErrorCode::NotTheOwner, "Only whoever made this export, or an admin of the tenant, can delete it.")
+}

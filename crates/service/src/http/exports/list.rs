@@ -1,0 +1,71 @@
+//! GET without an id: the list, newest first.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use payouts_model::{ErrorCode, ExportId, Timestamp};
+
+use crate::app::App;
+use crate::http::base_url::BaseUrl;
+use crate::http::error::Error;
+use crate::http::extract::{Reported, Viewing};
+use crate::http::params::ListParams;
+use crate::http::view::{ExportListView, request_path};
+
+/// Exports of one page unless `$top` says otherwise.
+const TOP_DEFAULT: u64 = 50;
+
+/// The handler.
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Reported(report): Reported,
+    Viewing(viewer): Viewing,
+    base: BaseUrl,
+    RawQuery(raw_query): RawQuery,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
+    let params = ListParams::parse(raw_query.as_deref().unwrap_or(""))?;
+    let after = params.skip_token.as_deref().map(read_token).transpose()?;
+    let top = params.top.unwrap_or(TOP_DEFAULT);
+    let page = app.store.list(&viewer, Some(report), params.status, top, after).await?;
+    let next_link = page.next.map(|next| {
+        let status = params.status.map(|s| format!("&status={s}")).unwrap_or_default();
+        base.join(&format!("{}?$top={top}{status}&$skiptoken={}", request_path(report), write_token(next)))
+    });
+    let value = page.items.iter().map(|visible| super::members(&app, &base, &viewer, visible, now)).collect();
+    let view = ExportListView { value, next_link, total_count: page.total };
+    Ok(super::json(serde_json::to_vec(&view).expect("a view is always JSON")))
+}
+
+fn write_token((at, id): (Timestamp, ExportId)) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{}.{id}", at.0))
+}
+
+fn read_token(token: &str) -> Result<(Timestamp, ExportId), Error> {
+    let read = || {
+        let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+        let (at, id) = text.split_once('.')?;
+        Some((Timestamp(at.parse().ok()?), id.parse().ok()?))
+    };
+    read().ok_or_else(|| {
+        let message = "This $skiptoken is not one of this service. Follow nextLink as it is.";
+        Error::new(ErrorCode::InvalidParameter, message).target("$skiptoken")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_read_back() {
+        let at = (Timestamp(1_700_000_000_123_456), "6a1d1f0e-7c3b-4f52-9d0a-2f6c4c1b8e11".parse().unwrap());
+        assert_eq!(read_token(&write_token(at)).unwrap(), at);
+        for bad in ["", "x", "e30", "MS4y"] {
+            assert!(read_token(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! POST preview: what the export would hold, without making it. One at a time per caller, bounded
+//! in time; dropped, and with it the scan, when the caller goes away.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use http::HeaderMap;
+use indexmap::IndexMap;
+use payouts_engine::Plan;
+use payouts_model::{ErrorCode, Packaging, PrincipalId, TenantId, Totals, Viewer};
+use payouts_package::manifest::{ProgramTotal, Total, totals, totals_by_program};
+use serde::Serialize;
+
+use super::asked::Asked;
+use crate::app::App;
+use crate::http::error::Error;
+use crate::http::extract::{Reported, Viewing};
+use crate::http::view::WarningView;
+
+/// Rows that a preview shows.
+const FIRST_ROWS_MAX: usize = 20;
+
+/// Who is running a preview now.
+#[derive(Debug, Default)]
+pub struct Previews {
+    running: Mutex<HashSet<(TenantId, PrincipalId)>>,
+}
+
+/// A caller's one place; free again when dropped, also when the caller goes away.
+#[derive(Debug)]
+struct Place<'a> {
+    previews: &'a Previews,
+    caller: (TenantId, PrincipalId),
+}
+
+impl Previews {
+    fn enter(&self, viewer: &Viewer) -> Result<Place<'_>, Error> {
+        let caller = (viewer.tenant.clone(), viewer.principal.clone());
+        if self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(caller.clone()) {
+            return Ok(Place { previews: self, caller });
+        }
+        let message = "A preview of yours is still running, and one runs at a time. Wait for it, or end its connection.";
+        Err(Error::new(ErrorCode::TooManyRequests, message).retry_after(1))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.previews.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.caller);
+    }
+}
+
+/// What an export would hold.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Preview)]
+pub struct PreviewView {
+    /// Data rows.
+    row_count: u64,
+    /// Sums by amount column, currency and payment status, as in the manifest.
+    #[schema(value_type = Vec<Object>)]
+    totals: Vec<Total>,
+    /// The same by program and order type besides.
+    #[schema(value_type = Vec<Object>)]
+    totals_by_program: Vec<ProgramTotal>,
+    /// By month in the time zone of the request.
+    months: Vec<MonthView>,
+    /// The columns, in file order.
+    columns: Vec<String>,
+    /// The first rows, by column; null is empty.
+    #[schema(value_type = Vec<Object>)]
+    first_rows: Vec<IndexMap<String, Option<String>>>,
+    /// What the filter was taken to mean, with window and now() fixed.
+    filter: String,
+    /// The IANA time zone that ruled bare dates and months.
+    time_zone: String,
+    /// Ids of a list that matched nothing.
+    not_found: Vec<String>,
+    /// The version of the ledger that was read.
+    data_version: u64,
+    /// The newest import in it.
+    data_as_of: String,
+    /// What to know.
+    warnings: Vec<WarningView>,
+}
+
+/// Rows and sums of one month.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PreviewMonth)]
+struct MonthView {
+    /// Such as 2026-05.
+    month: String,
+    /// Data rows.
+    row_count: u64,
+    /// Sums by amount column, currency and payment status.
+    #[schema(value_type = Vec<Object>)]
+    totals: Vec<Total>,
+}
+
+/// The handler.
+pub async fn preview(
+    State(app): State<Arc<App>>,
+    Reported(report): Reported,
+    Viewing(viewer): Viewing,
+    headers: HeaderMap,
+    RawQuery(raw_query): RawQuery,
+    body: Body,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
+    let asked = Asked::read(&app, report, &viewer, raw_query.as_deref().unwrap_or(""), &headers, body, now).await?;
+    let _place = app.http.previews.enter(&viewer)?;
+    let seconds = app.config.limits.preview_seconds;
+    let view = tokio::time::timeout(Duration::from_secs(seconds), look(&app, asked)).await.map_err(|_| {
+        let message = format!("The preview took longer than {seconds} s and was given up. Narrow the filter, or queue the export itself.");
+        Error::new(ErrorCode::PreviewTimeout, message).retry_after(1)
+    })??;
+    Ok(super::json(serde_json::to_vec(&view).expect("a view is always JSON")))
+}
+
+async fn look(app: &App, asked: Asked) -> Result<PreviewView, Error> {
+    let snapshot = app.ledger.snapshot(asked.report.name, None).await?;
+    let id_lists = asked.id_lists();
+    let (data_version, data_as_of) = (snapshot.version, snapshot.data_as_of);
+    let plan = Plan {
+        snapshot,
+        predicate: Some(asked.predicate),
+        scope: asked.scope,
+        columns: asked.columns,
+        text: asked.query.format.text,
+        packaging: Packaging::Plain,
+    };
+    let found = app.engine.preview(&plan, asked.time_zone, &id_lists, FIRST_ROWS_MAX).await?;
+    let columns = asked.query.columns;
+    let row = |values: Vec<Option<String>>| columns.iter().cloned().zip(values).collect();
+    let month = |(month, sums): (String, Totals)| MonthView { month, row_count: sums.rows, totals: totals(&sums) };
+    Ok(PreviewView {
+        row_count: found.totals.rows,
+        totals: totals(&found.totals),
+        totals_by_program: totals_by_program(&found.totals),
+        months: found.months.into_iter().map(month).collect(),
+        first_rows: found.first_rows.into_iter().map(row).collect(),
+        columns,
+        filter: asked.query.filter,
+        time_zone: asked.query.time_zone,
+        not_found: found.not_found,
+        data_version,
+        data_as_of: data_as_of.to_string(),
+        warnings: asked.warnings.into_iter().map(WarningView::from).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_per_caller() {
+        let viewer = |principal: &str| Viewer {
+            tenant: TenantId::new("t"),
+            principal: PrincipalId::new(principal),
+            role: payouts_model::Role::Viewer,
+            scope: payouts_model::Scope::everything(),
+        };
+        let previews = Previews::default();
+        let place = previews.enter(&viewer("a")).unwrap();
+        assert_eq!(previews.enter(&viewer("a")).unwrap_err().code(), ErrorCode::TooManyRequests);
+        assert!(previews.enter(&viewer("b")).is_ok());
+        drop(place);
+        assert!(previews.enter(&viewer("a")).is_ok());
+    }
+}

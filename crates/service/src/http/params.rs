@@ -1,0 +1,296 @@
+//! From the raw query of a URL to names and values, and on to the parameters of a request.
+//!
+//! Decoded once, the form way: `+` is a blank, `%XX` a byte. Raw quotes, typographic quotes and
+//! anything else that gets through a URL unescaped stand for themselves. Nothing is dropped
+//! silently: an unknown name, a name that came twice, a broken escape and bytes that are not UTF-8
+//! are all refused with their name.
+
+use payouts_model::{ErrorCode, FileFormat, Report};
+
+use super::error::{Detail, Error};
+
+/// The most bytes of filter text that a URL may carry, decoded.
+pub const URL_FILTER_BYTES_MAX: usize = 64 * 1024;
+
+/// Names that an export request takes besides those of the report's fields.
+const EXPORT_NAMES: [&str; 5] = ["$filter", "fileFormat", "$select", "timeZone", "Multiple filters"];
+
+/// Decodes one name or value.
+fn decode(raw: &str, what: &str) -> Result<String, Error> {
+    let bytes = raw.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        match bytes[i] {
+            b'+' => decoded.push(b' '),
+            b'%' => {
+                let digit = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
+                let (Some(high), Some(low)) = (digit(i + 1), digit(i + 2)) else {
+                    let escape: String = raw[i..].chars().take(3).collect();
+                    let message = format!("'{escape}' in {what} is not a percent escape: send %25 for a percent sign.");
+                    return Err(Error::new(ErrorCode::InvalidParameter, message));
+                };
+                decoded.push((high * 16 + low) as u8);
+                i += 2;
+            }
+            byte => decoded.push(byte),
+        }
+        i += 1;
+    }
+    String::from_utf8(decoded).map_err(|_| {
+        let message = format!("{what} is not valid UTF-8 once its percent escapes are decoded: send UTF-8, such as %E2%82%AC for €.");
+        Error::new(ErrorCode::InvalidParameter, message)
+    })
+}
+
+/// The decoded names and values of a raw query, in their order. Empty pieces are skipped; a piece
+/// without `=` is a name with an empty value; question marks before a name are a habit of clients
+/// that paste `?$filter=…`.
+pub fn pairs(raw_query: &str) -> Result<Vec<(String, String)>, Error> {
+    let mut pairs = Vec::new();
+    for (at, piece) in raw_query.split('&').enumerate().filter(|(_, p)| !p.is_empty()) {
+        let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+        let name = decode(name, &format!("the name of parameter {}", at + 1))?;
+        let name = name.trim_start_matches('?').trim();
+        let value = decode(value, &format!("the value of '{}'", shown(name)))?;
+        pairs.push((name.to_owned(), value));
+    }
+    Ok(pairs)
+}
+
+/// At most 60 characters of a name, for messages.
+fn shown(name: &str) -> String {
+    if name.chars().count() <= 60 { name.to_owned() } else { format!("{}…", name.chars().take(60).collect::<String>()) }
+}
+
+/// The parameters of an export or a preview, sorted out but not yet understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportParams {
+    /// `$filter`.
+    pub filter: Option<String>,
+    /// Fields as parameters, and `Multiple filters`.
+    pub fields: Vec<(String, String)>,
+    /// `fileFormat`.
+    pub format: Option<FileFormat>,
+    /// `$select`.
+    pub select: Option<String>,
+    /// `timeZone`.
+    pub time_zone: Option<String>,
+}
+
+impl ExportParams {
+    /// Sorts out a raw query.
+    pub fn parse(raw_query: &str, report: &Report) -> Result<Self, Error> {
+        let mut params = Self::default();
+        let mut filter_bytes = 0;
+        let mut open_quote: Option<String> = None;
+        for (name, value) in pairs(raw_query)? {
+            let twice = |taken: bool| if taken { Err(came_twice(&name)) } else { Ok(()) };
+            match name.to_ascii_lowercase().as_str() {
+                "$filter" => {
+                    twice(params.filter.is_some())?;
+                    filter_bytes += value.len();
+                    open_quote = ends_inside_quotes(&value).then(|| name.clone());
+                    params.filter = Some(value);
+                }
+                "fileformat" => {
+                    twice(params.format.is_some())?;
+                    params.format = Some(parse_format(&name, &value)?);
+                }
+                "$select" => {
+                    twice(params.select.is_some())?;
+                    params.select = Some(value);
+                }
+                "timezone" => {
+                    twice(params.time_zone.is_some())?;
+                    params.time_zone = Some(value);
+                }
+                _ if payouts_filter::request::takes(report, &name) => {
+                    filter_bytes += value.len();
+                    open_quote = ends_inside_quotes(&value).then(|| name.clone());
+                    params.fields.push((name, value));
+                }
+                _ => return Err(open_quote.map_or_else(|| unknown(&name, report), |target| cut_off(&target, &name))),
+            }
+        }
+        if filter_bytes > URL_FILTER_BYTES_MAX {
+            return Err(Error::new(
+                ErrorCode::FilterLimit,
+                format!(
+                    "The filter has {filter_bytes} bytes; in a URL it may have {URL_FILTER_BYTES_MAX}. \
+                     Send it in the body instead: Content-Type: application/json and {{\"filter\": \"…\"}}, up to 1 MiB."
+                ),
+            )
+            .target("$filter"));
+        }
+        Ok(params)
+    }
+}
+
+/// The parameters of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListParams {
+    /// `$top`.
+    pub top: Option<u64>,
+    /// `$skiptoken`.
+    pub skip_token: Option<String>,
+    /// `status`.
+    pub status: Option<payouts_model::Status>,
+}
+
+/// The most Exports of one page.
+pub const TOP_MAX: u64 = 200;
+
+impl ListParams {
+    /// Reads a raw query.
+    pub fn parse(raw_query: &str) -> Result<Self, Error> {
+        let mut params = Self::default();
+        for (name, value) in pairs(raw_query)? {
+            let twice = |taken: bool| if taken { Err(came_twice(&name)) } else { Ok(()) };
+            let invalid = |message: String| Error::new(ErrorCode::InvalidParameter, message).target(name.clone());
+            match name.to_ascii_lowercase().as_str() {
+                "$top" => {
+                    twice(params.top.is_some())?;
+                    let top = value.trim().parse().ok().filter(|n| (1..=TOP_MAX).contains(n));
+                    params.top = Some(top.ok_or_else(|| invalid(format!("'{}' is not a number from 1 to {TOP_MAX}.", shown(&value))))?);
+                }
+                "$skiptoken" => {
+                    twice(params.skip_token.is_some())?;
+                    params.skip_token = Some(value);
+                }
+                "status" => {
+                    twice(params.status.is_some())?;
+                    params.status = Some(value.trim().parse().map_err(|_| {
+                        invalid(format!("'{}' is not a status: Queued, Processing, Completed or Failed.", shown(&value)))
+                    })?);
+                }
+                _ => return Err(unknown_among(&name, ["$top", "$skiptoken", "status"].into_iter(), "This list")),
+            }
+        }
+        Ok(params)
+    }
+}
+
+fn parse_format(name: &str, value: &str) -> Result<FileFormat, Error> {
+    FileFormat::parse(value).ok_or_else(|| {
+        let formats: Vec<String> = FileFormat::ALL.iter().map(ToString::to_string).collect();
+        let message = format!("'{}' is not a file format: {}. Without {name} the file is a ZIP of CSV.", shown(value), formats.join(", "));
+        let detail = Detail {
+            code: ErrorCode::InvalidFileFormat.to_string(),
+            message: message.clone(),
+            target: name.to_owned(),
+            expected: formats,
+            ..Detail::default()
+        };
+        Error::new(ErrorCode::InvalidFileFormat, message).target(name).detail(detail)
+    })
+}
+
+fn came_twice(name: &str) -> Error {
+    Error::new(ErrorCode::DuplicateParameter, format!("'{name}' came more than once; it may come once.")).target(name)
+}
+
+fn unknown(name: &str, report: &Report) -> Error {
+    let names = EXPORT_NAMES.into_iter().chain(report.filter_names().map(|(n, _)| n));
+    unknown_among(name, names, &format!("{}", report.name))
+}
+
+fn unknown_among<'a>(name: &str, names: impl Iterator<Item = &'a str>, who: &str) -> Error {
+    let nearest = nearest(name, names);
+    let hint = match nearest.as_slice() {
+        [] => String::new(),
+        [first, ..] => format!(" Did you mean '{first}'?"),
+    };
+    let message = format!("{who} has no parameter '{}'.{hint}", shown(name));
+    let detail = Detail {
+        code: ErrorCode::UnknownParameter.to_string(),
+        message: message.clone(),
+        target: shown(name),
+        nearest,
+        ..Detail::default()
+    };
+    Error::new(ErrorCode::UnknownParameter, message).target(shown(name)).detail(detail)
+}
+
+/// The names that a misspelt one may have meant, the nearest first; at most three.
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let wanted = name.trim_start_matches('$').to_ascii_lowercase();
+    if wanted.len() > 64 {
+        return Vec::new();
+    }
+    let far = 1 + wanted.chars().count() / 3;
+    let mut found: Vec<(usize, &str)> = names
+        .map(|n| (strsim::damerau_levenshtein(&wanted, &n.trim_start_matches('$').to_ascii_lowercase()), n))
+        .filter(|(distance, _)| *distance <= far)
+        .collect();
+    found.sort();
+    found.into_iter().take(3).map(|(_, n)| n.to_owned()).collect()
+}
+
+/// Whether a straight single quote is open at the end: the sign of a text that a raw `&` cut off.
+fn ends_inside_quotes(value: &str) -> bool {
+    value.bytes().filter(|b| *b == b'\'').count() % 2 == 1
+}
+
+fn cut_off(target: &str, rest: &str) -> Error {
+    let message = format!(
+        "{target} ends inside a quoted text, and '{}' follows: a raw & ended the value. Send %26 for an & inside a text.",
+        shown(rest)
+    );
+    Error::new(ErrorCode::FilterSyntax, message).target(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(raw: &str) -> (String, String) {
+        pairs(raw).unwrap().pop().unwrap()
+    }
+    fn refused(raw: &str) -> ErrorCode {
+        pairs(raw).unwrap_err().code()
+    }
+
+    #[test]
+    fn values_are_decoded_once_the_form_way() {
+        for (raw, name, value) in [
+            ("$filter=paymentId=123456", "$filter", "paymentId=123456"),
+            ("$filter=?$filter=payoutOrderType='REBATE'", "$filter", "?$filter=payoutOrderType='REBATE'"),
+            ("%24filter=a+eq+%27b%27", "$filter", "a eq 'b'"),
+            ("?$filter=a%2Bb", "$filter", "a+b"),
+            ("$filter=a%252Bb", "$filter", "a%2Bb"),
+            ("$filter=%E2%80%98x%E2%80%99", "$filter", "‘x’"),
+            ("$filter=‘x’", "$filter", "‘x’"),
+            ("Multiple%20filters=x", "Multiple filters", "x"),
+            ("a&&$top", "$top", ""),
+        ] {
+            assert_eq!(one(raw), (name.to_owned(), value.to_owned()), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_refused() {
+        for raw in ["a=%", "a=%4", "a=%zz", "a=%ff", "%C3=1", "a=%ED%A0%80", "a=100%€"] {
+            assert_eq!(refused(raw), ErrorCode::InvalidParameter, "{raw}");
+        }
+    }
+
+    #[test]
+    fn lists_are_narrow() {
+        let params = ListParams::parse("$Top=7&Status=failed&$skiptoken=x").unwrap();
+        assert_eq!(params, ListParams { top: Some(7), skip_token: Some("x".into()), status: Some(payouts_model::Status::Failed) });
+        for raw in ["$top=0", "$top=201", "$top=-1", "$top=x", "status=done"] {
+            assert_eq!(ListParams::parse(raw).unwrap_err().code(), ErrorCode::InvalidParameter, "{raw}");
+        }
+        assert_eq!(ListParams::parse("$top=1&$TOP=1").unwrap_err().code(), ErrorCode::DuplicateParameter);
+        assert_eq!(ListParams::parse("$skip=1").unwrap_err().code(), ErrorCode::UnknownParameter);
+    }
+
+    #[test]
+    fn the_nearest_name_comes_first() {
+        let names = || ["$filter", "fileFormat", "paymentId", "paymentDate"].into_iter();
+        assert_eq!(nearest("filter", names()), ["$filter"]);
+        assert_eq!(nearest("PaymentIds", names())[0], "paymentId");
+        assert!(nearest("zzzzzzzzzz", names()).is_empty());
+    }
+}
