@@ -19,11 +19,14 @@ class Client:
     def call(self, method, url, body=None, headers=None):
         """Answers (status, headers, bytes); an HTTP error is an answer too."""
         request = urllib.request.Request(url, method=method, data=body, headers={"Authorization": f"Bearer {self.token}", **(headers or {})})
-        try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
-                return answer.status, answer.headers, answer.read()
-        except urllib.error.HTTPError as error:
-            return error.code, error.headers, error.read()
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=120) as answer:
+                    return answer.status, answer.headers, answer.read()
+            except urllib.error.HTTPError as error:
+                if error.code != 429:
+                    return error.code, error.headers, error.read()
+                time.sleep(float(error.headers["Retry-After"]))
 
     def ask(self, report, query, body=None):
         """POSTs with a raw query string; answers the parsed body of the 202 or raises."""
