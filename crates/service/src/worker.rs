@@ -1,1 +1,109 @@
-//! worker
+//! The life of an attempt: claim, make the file, seal, publish.
+//!
+//! Invariants: a worker holds no transaction while it works, only a lease that a heartbeat renews;
+//! every write carries the fence; whatever ends an attempt, its writer has ended and its file is
+//! gone unless it was published. A crash is an expired lease, not a repair.
+//!
+//! Rooms: `node` (who this process is, what it does at start), `attempt` (one claim from beginning
+//! to end), `file` (plan, count, write), `writing` (the thread that packages), `heart` (lease and
+//! progress), `fault` (what went wrong and whether it may pass), `trail` (steps with times).
+
+mod attempt;
+mod fault;
+mod file;
+mod heart;
+mod node;
+#[cfg(test)]
+mod tests;
+mod trail;
+mod writing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
+
+pub use node::{Node, StartError, prepare};
+
+use crate::shutdown::{Stage, Stop, Tasks};
+use crate::{App, metrics, sweeper};
+
+/// How often a worker looks by itself for rows that another process queued, in milliseconds.
+const LOOK_EVERY_MS: i64 = 1_000;
+/// The shortest wait between two looks, in milliseconds.
+const LOOK_AGAIN_MS: i64 = 10;
+
+/// Prepares this process (see [`prepare`]) and starts the worker, the sweeper and, if configured,
+/// the metrics listener. Everything that can be refused is refused before anything runs.
+pub async fn background(app: &Arc<App>, tasks: &mut Tasks) -> Result<(), StartError> {
+    metrics::recorder();
+    let node = prepare(app).await?;
+    if let Some(address) = app.config.admin_listen {
+        let listen = |source| StartError::AdminListen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        info!(address = %listener.local_addr().map_err(listen)?, "metrics are at /metrics");
+        tasks.spawn(Stage::Sweeping, "metrics", |stop| metrics::serve(app.clone(), listener, stop));
+    }
+    tasks.spawn(Stage::Sweeping, "sweeper", |stop| sweeper::run(app.clone(), stop));
+    tasks.spawn(Stage::Working, "worker", |stop| run(app.clone(), node, stop));
+    Ok(())
+}
+
+/// Makes files, as many at a time as the configuration says, until told to stop; returns when the
+/// last attempt has ended or was handed back.
+pub async fn run(app: Arc<App>, node: Node, stop: Stop) {
+    let slots = Arc::new(Semaphore::new(app.config.workers.max(1)));
+    let attempts = TaskTracker::new();
+    loop {
+        let slot = tokio::select! {
+            () = stop.begun() => break,
+            slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
+        };
+        let config = &app.config;
+        match app.store.claim(node.id(), config.lease_ms, config.lost_leases_max, app.clock.now()).await {
+            Ok(Some(claim)) => {
+                let (app, stop) = (app.clone(), stop.clone());
+                attempts.spawn(async move {
+                    attempt::run(&app, claim, &stop).await;
+                    drop(slot);
+                    // It may have left a retry with a delay, which whoever waits does not know of.
+                    app.signals.work.notify_one();
+                });
+            }
+            Ok(None) => {
+                drop(slot);
+                wait(&app, &stop).await;
+            }
+            Err(error) => {
+                drop(slot);
+                error!(error = &error as &dyn std::error::Error, "cannot claim");
+                tokio::select! {
+                    () = stop.begun() => {}
+                    () = tokio::time::sleep(Duration::from_millis(LOOK_EVERY_MS.unsigned_abs())) => {}
+                }
+            }
+        }
+    }
+    attempts.close();
+    attempts.wait().await;
+}
+
+/// Waits until there may be something to claim.
+async fn wait(app: &App, stop: &Stop) {
+    let look_ms = match app.store.next_due().await {
+        Ok(Some(due)) => due.ms_since(app.clock.now()).saturating_add(1).clamp(LOOK_AGAIN_MS, LOOK_EVERY_MS),
+        Ok(None) => LOOK_EVERY_MS,
+        Err(error) => {
+            error!(error = &error as &dyn std::error::Error, "cannot see when the next export is due");
+            LOOK_EVERY_MS
+        }
+    };
+    tokio::select! {
+        () = stop.begun() => {}
+        () = app.signals.work.notified() => {}
+        () = tokio::time::sleep(Duration::from_millis(look_ms.unsigned_abs())) => {}
+    }
+}

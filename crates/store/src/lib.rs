@@ -146,6 +146,8 @@ pub enum LetGo {
     Retry {
         /** if it was the last */
         failure: Failure,
+        /** its manifest, if it was the last */
+        manifest: Option<String>,
         /** not before */
         not_before: Timestamp,
     },

@@ -93,7 +93,7 @@ pub async fn delays_are_honoured(fixture: &dyn Fixture) {
     accept(&*store, request(0)).await;
     assert_eq!(store.next_due().await.unwrap(), None, "a queued one needs no waiting");
     let held = claim(&*store, START).await;
-    let how = LetGo::Retry { failure: failure(ErrorCode::Internal), not_before: after(500) };
+    let how = LetGo::Retry { failure: failure(ErrorCode::Internal), manifest: None, not_before: after(500) };
     assert_eq!(store.let_go(&held, how, ATTEMPTS_MAX, after(1)).await.unwrap(), Some(Status::Processing));
     assert_eq!(store.next_due().await.unwrap(), Some(after(500)));
     assert_eq!(try_claim(&*store, after(499)).await, None);

@@ -10,7 +10,7 @@ use super::{
 use crate::{Claim, Completion, LetGo, Store};
 
 fn retry(not_before: Timestamp) -> LetGo {
-    LetGo::Retry { failure: failure(ErrorCode::AttemptsExhausted), not_before }
+    LetGo::Retry { failure: failure(ErrorCode::AttemptsExhausted), manifest: Some("{}".to_owned()), not_before }
 }
 
 /// The first claim fixes the version; retries keep it.
@@ -108,6 +108,8 @@ pub async fn third_fault_fails(fixture: &dyn Fixture) {
     let seen = see(&*store, made).await;
     assert_eq!((seen.failed_attempts, seen.failure), (ATTEMPTS_MAX, Some(failure(ErrorCode::AttemptsExhausted))));
     assert_eq!(seen.ended_at, Some(after(10)));
+    let manifest = store.manifest(&everything(), ReportName::Payments, made).await.unwrap();
+    assert_eq!(manifest.as_deref(), Some("{}"));
     assert_eq!(try_claim(&*store, after(100)).await, None);
 }
 

@@ -162,10 +162,12 @@ impl SqliteStore {
         .map_err(at(WORK, true))?;
         let Some((seq, attempts)) = held else { return Ok(None) };
         let written = match how {
-            LetGo::Retry { failure, .. } if attempts + 1 >= i64::from(attempts_max) => {
-                fail(&mut tx, seq, attempts + 1, &failure, None, now).await
+            LetGo::Retry { failure, manifest, not_before: _ } if attempts + 1 >= i64::from(attempts_max) => {
+                fail(&mut tx, seq, attempts + 1, &failure, manifest, now).await
             }
-            LetGo::Retry { failure: _, not_before } => hand_back(&mut tx, seq, attempts + 1, not_before).await,
+            LetGo::Retry { failure: _, manifest: _, not_before } => {
+                hand_back(&mut tx, seq, attempts + 1, not_before).await
+            }
             LetGo::Fail { failure, manifest } => fail(&mut tx, seq, attempts, &failure, manifest, now).await,
             LetGo::HandBack => hand_back(&mut tx, seq, attempts, now).await,
         };

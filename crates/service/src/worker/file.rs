@@ -1,0 +1,104 @@
+//! From a claim to a sealed file: fix the data version, plan, count, write.
+
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use futures::StreamExt;
+use payouts_blob::BlobName;
+use payouts_engine::Plan;
+use payouts_filter::{Context, Expr, Filter};
+use payouts_ledger::Snapshot;
+use payouts_model::Report;
+use payouts_model::export::Query;
+use payouts_package::Packaged;
+use payouts_store::Claim;
+
+use super::fault::{Broken, Fault};
+use super::heart::Progress;
+use super::trail::Trail;
+use super::writing::{Target, Writing};
+use crate::App;
+
+/// Makes and seals the file of a claim. `writing` is left to the caller, who waits for its thread
+/// whatever becomes of this future.
+pub(super) async fn make(
+    app: &Arc<App>,
+    claim: &Claim,
+    progress: &Arc<Progress>,
+    trail: &mut Trail,
+    writing: &mut Option<Writing>,
+) -> Result<Packaged, Broken> {
+    let export = &claim.export;
+    let snapshot = snapshot(app, claim).await?;
+    trail.data_version = Some(snapshot.version);
+    trail.data_as_of = Some(snapshot.data_as_of);
+    let plan = plan(snapshot, claim).map_err(Broken::Fault)?;
+
+    trail.next("count");
+    let rows_expected = app.engine.count(&plan).await?;
+    progress.set_rows_expected(rows_expected);
+
+    trail.next("write");
+    let mut chunks = app.engine.run(&plan)?;
+    let target = Target {
+        name: BlobName::ExportFile { export: export.id, fence: claim.fence },
+        format: export.query.format,
+        stem: export.report.as_str(),
+        header: app.engine.header(&plan),
+        rows_expected,
+    };
+    let writing = writing.insert(Writing::start(app, target, progress.clone()));
+    while let Some(chunk) = chunks.next().await {
+        if !writing.push(chunk?).await {
+            break;
+        }
+    }
+    let sealed = writing.finish().await?;
+    trail.next_at("seal", sealed.written_at);
+    if sealed.packaged.totals.rows != rows_expected {
+        return Err(Broken::Fault(Fault::miscounted(rows_expected, sealed.packaged.totals.rows)));
+    }
+    Ok(sealed.packaged)
+}
+
+/// The snapshot that the Export reads: the newest at its first claim, the same ever after.
+async fn snapshot(app: &App, claim: &Claim) -> Result<Arc<Snapshot>, Broken> {
+    let report = claim.export.report;
+    if claim.export.data_version.is_some() {
+        return Ok(app.ledger.snapshot(report, claim.export.data_version).await?);
+    }
+    let newest = app.ledger.snapshot(report, None).await?;
+    let fixed = app.store.fix_data_version(claim, newest.version).await?.ok_or(Broken::Lost)?;
+    if fixed == newest.version { Ok(newest) } else { Ok(app.ledger.snapshot(report, Some(fixed)).await?) }
+}
+
+fn plan(snapshot: Arc<Snapshot>, claim: &Claim) -> Result<Plan, Fault> {
+    let query = &claim.export.query;
+    let report = snapshot.report.clone();
+    Ok(Plan {
+        predicate: predicate(query, &report)?,
+        columns: columns(query, &report)?,
+        scope: claim.export.scope.clone(),
+        text: query.format.text,
+        packaging: query.format.packaging,
+        snapshot,
+    })
+}
+
+/// The normal form read again. It means the same whatever the time zone and the aliases are now.
+fn predicate(query: &Query, report: &Report) -> Result<Option<Expr>, Fault> {
+    let context = Context { report, time_zone: Tz::UTC, now: query.now, program_aliases: &Default::default() };
+    match Filter::parse(&query.filter, &context) {
+        Ok(filter) => Ok(filter.map(|f| f.predicate)),
+        Err(error) => Err(Fault::obsolete("The filter names a field or a value", super::fault::chain(&error))),
+    }
+}
+
+fn columns(query: &Query, report: &Report) -> Result<Vec<usize>, Fault> {
+    let find = |name: &String| {
+        let obsolete =
+            || Fault::obsolete(&format!("The request selects the column '{name}'"), format!("no column {name}"));
+        report.fields.iter().position(|f| *f.name == **name).ok_or_else(obsolete)
+    };
+    query.columns.iter().map(find).collect()
+}
