@@ -1,2 +1,129 @@
-//! payouts
-fn main(){}
+//! `payouts`: the one binary, with a role per command.
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 the work failed, 2 the
+//! command line, the configuration or the connection was wrong.
+
+mod client;
+mod commands;
+mod console;
+mod data;
+mod failure;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::Failure;
+
+const AFTER_HELP: &str = "\
+Begin with
+  payouts demo                   a service with sample data, one export made and checked
+
+Your own data
+  payouts import payments payments.csv --data ./data --order-type REBATE
+  payouts grant --data ./data --tenant contoso --all-participants
+  payouts serve --data ./data --dev
+  payouts export payments --url http://127.0.0.1:8080 --out payments.zip \\
+      --token \"$(payouts token --data ./data --tenant contoso)\"
+
+Exit codes: 0 done, 1 the work failed, 2 the command line, the configuration or the connection
+was wrong. PAYOUTS_LOG filters the log, for example PAYOUTS_LOG=debug.";
+
+/// Exports payments over the HTTP contract of Microsoft Partner Center's payouts API, from tables
+/// of your own
+#[derive(Debug, Parser)]
+#[command(name = "payouts", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "PAYOUTS_LOG_FORMAT", hide_env = true)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// One line for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make sample data, run the service over it, make and check one export, show what to try next
+    Demo(commands::demo::Args),
+    /// Run the service
+    Serve(commands::serve::Args),
+    /// Make believable, deterministic payments and earnings
+    Sample(commands::sample::Args),
+    /// Read payments or earnings from CSV, TSV or Parquet files into the ledger
+    Import(commands::import::Args),
+    /// Let a tenant, or one user or application of it, see participants
+    Grant(commands::grant::Args),
+    /// List all grants as CSV, or make them exactly those of a CSV file
+    Grants(commands::grants::Args),
+    /// Take grants away
+    Revoke(commands::revoke::Args),
+    /// Print a token of the development issuer
+    Token(commands::token::Args),
+    /// Ask a service for an export, download it, check it
+    Export(commands::export::Args),
+}
+
+fn main() -> ExitCode {
+    // Two TLS providers are linked in; without a choice the first handshake would panic.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        unreachable!("nothing chooses a TLS provider before main does");
+    }
+    let cli = Cli::parse();
+    start_log(&cli);
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(args) => commands::demo::run(args),
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Sample(args) => commands::sample::run(args),
+        Command::Import(args) => commands::import::run(args),
+        Command::Grant(args) => commands::grant::run(args),
+        Command::Grants(args) => commands::grants::run(args),
+        Command::Revoke(args) => commands::revoke::run(args),
+        Command::Token(args) => commands::token::run(args),
+        Command::Export(args) => commands::export::run(args),
+    }
+}
+
+fn start_log(cli: &Cli) {
+    let default = match cli.command {
+        Command::Serve(_) => "info",
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_env("PAYOUTS_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match cli.log_format {
+        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => log.with_ansi(console::stderr_is_terminal()).with_target(false).init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -179,8 +179,7 @@ impl Rejection {
 
 impl axum::response::IntoResponse for Rejection {
     fn into_response(self) -> axum::response::Response {
-        let status = http::StatusCode::from_u16(self.code.status()).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-        (status, self.message).into_response()
+        crate::http::Error::from(self).into_response()
     }
 }
 

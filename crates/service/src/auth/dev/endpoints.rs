@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{AUDIENCE, ISSUER, TokenRequest};
 use crate::app::App;
+use crate::http::base_url::BaseUrl;
 
 const LIFETIME_SECONDS: i64 = 3600;
 const TENANT_CHARS_MAX: usize = 128;
@@ -134,16 +135,9 @@ fn answer(request: &TokenRequest, signed: &str, scope: Option<&str>, version_1: 
     }
 }
 
-/// What the caller's own URLs begin with. The service answers loopback hosts only where there is
-/// no public URL, so this Host header was checked before.
-fn base(app: &App, headers: &HeaderMap) -> String {
-    let host = || headers.get(header::HOST).and_then(|h| h.to_str().ok()).map(|h| format!("http://{h}"));
-    app.config.public_url.clone().or_else(host).unwrap_or_else(|| format!("http://{}", app.config.listen))
-}
-
-fn discovery(app: &App, tenant: &str, headers: &HeaderMap, version: &str) -> Json<Value> {
+fn discovery(base: &BaseUrl, tenant: &str, version: &str) -> Json<Value> {
     let encoded: String = url::form_urlencoded::byte_serialize(tenant.as_bytes()).collect();
-    let root = format!("{}/{encoded}", base(app, headers));
+    let root = base.join(&format!("/{encoded}"));
     Json(json!({
         "issuer": ISSUER,
         "token_endpoint": format!("{root}/oauth2{version}/token"),
@@ -158,12 +152,12 @@ fn discovery(app: &App, tenant: &str, headers: &HeaderMap, version: &str) -> Jso
     }))
 }
 
-async fn discovery_v1(State(app): State<Arc<App>>, Path(tenant): Path<String>, headers: HeaderMap) -> Json<Value> {
-    discovery(&app, &tenant, &headers, "")
+async fn discovery_v1(base: BaseUrl, Path(tenant): Path<String>) -> Json<Value> {
+    discovery(&base, &tenant, "")
 }
 
-async fn discovery_v2(State(app): State<Arc<App>>, Path(tenant): Path<String>, headers: HeaderMap) -> Json<Value> {
-    discovery(&app, &tenant, &headers, "/v2.0")
+async fn discovery_v2(base: BaseUrl, Path(tenant): Path<String>) -> Json<Value> {
+    discovery(&base, &tenant, "/v2.0")
 }
 
 async fn jwks(State(app): State<Arc<App>>) -> Response {

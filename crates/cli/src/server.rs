@@ -1,0 +1,126 @@
+//! A service inside this process: started, reachable, stopped in order.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use payouts_model::time::SystemClock;
+use payouts_service::app::{ServeError, serve};
+use payouts_service::{App, Config};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::failure::{Context, Failure};
+
+/// A running service.
+pub struct Server {
+    /// Where the API listens.
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Server {
+    /// Listens, opens everything, and serves in the background; answers when it does.
+    pub async fn start(mut config: Config) -> Result<Self, Failure> {
+        let listener = bind(config.listen)?;
+        let address = listener.local_addr().context("cannot ask for the port")?;
+        config.listen = address;
+        let app = App::open(config, Arc::new(SystemClock)).await.context("the service cannot start")?;
+        let (stop, stopped) = oneshot::channel();
+        let wait = async move {
+            // A dropped sender is a reason to stop, too.
+            drop(stopped.await);
+        };
+        let mut server = Self { address, stop, task: tokio::spawn(serve(app, listener, wait)) };
+        tokio::select! {
+            answered = answers(address) => answered?,
+            failure = server.ended() => return Err(failure),
+        }
+        Ok(server)
+    }
+
+    /// Until it ends by itself, which it should not.
+    pub async fn ended(&mut self) -> Failure {
+        match (&mut self.task).await {
+            Ok(Ok(())) => Failure::new("the service ended by itself"),
+            Ok(Err(error)) => Failure::new("the service ended").because(error),
+            Err(error) => Failure::new("the service broke").because(error),
+        }
+    }
+
+    /// Stops in order, and waits for it.
+    pub async fn stop(self) -> Result<(), Failure> {
+        // A service that ended by itself has nobody listening here; its result tells.
+        drop(self.stop.send(()));
+        self.task.await.context("the service broke")?.context("the service ended")
+    }
+}
+
+/// Waits until the service answers; the system holds the question until it does.
+async fn answers(address: SocketAddr) -> Result<(), Failure> {
+    let reachable = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+        _ => address,
+    };
+    let answer = reqwest::get(format!("http://{reachable}/healthz")).await;
+    answer.and_then(reqwest::Response::error_for_status).context("the service does not answer")?;
+    Ok(())
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|e| {
+        let taken = e.kind() == std::io::ErrorKind::AddrInUse;
+        let failure = Failure::usage(format!("cannot listen on {address}")).because(e);
+        if taken {
+            failure.try_this("something listens there already: choose another --listen; port 0 takes a free one")
+        } else {
+            failure.try_this("choose an address of this machine with --listen")
+        }
+    })
+}
+
+/// The signals that ask this process to end.
+#[cfg(unix)]
+pub struct Signals {
+    interrupt: tokio::sync::Mutex<tokio::signal::unix::Signal>,
+    terminate: tokio::sync::Mutex<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// Listens from here on, so that none is missed.
+    pub fn new() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?.into(),
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?.into(),
+        })
+    }
+
+    /// Until the next one.
+    pub async fn wait(&self) {
+        let (mut interrupt, mut terminate) = (self.interrupt.lock().await, self.terminate.lock().await);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+}
+
+/// The signals that ask this process to end.
+#[cfg(not(unix))]
+pub struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    /// Listens from the first wait on.
+    pub fn new() -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    /// Until the next one.
+    pub async fn wait(&self) {
+        drop(tokio::signal::ctrl_c().await);
+    }
+}
