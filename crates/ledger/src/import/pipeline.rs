@@ -1,0 +1,188 @@
+//! From files to sorted rows: one thread reads and cuts, one per core parses and sorts, and the
+//! caller's collects in the order of the files.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::block::{RowRef, Shape};
+use super::existing::LedgerFiles;
+use super::parse::{Defaults, Parsed, Parser};
+use super::rejects::BadRow;
+use super::runs::Sorter;
+use super::source::{Content, Input, Piece};
+use super::{Error, Limits};
+
+enum Work {
+    Text { input: usize, delimiter: u8, piece: Piece },
+    Rows { input: usize, batch: RecordBatch, row: u64 },
+}
+
+struct Numbered<T> {
+    number: u64,
+    value: T,
+}
+
+/// What reading needs to know.
+pub(super) struct Pipeline<'a> {
+    pub shape: &'a Arc<Shape>,
+    pub inputs: &'a [Input],
+    pub defaults: &'a Defaults,
+    pub limits: &'a Limits,
+    /// Packed bytes read so far.
+    pub count: Arc<AtomicU64>,
+}
+
+impl Pipeline<'_> {
+    /// Parses all inputs into `sorter`, marks the files of the ledger that they touch, and hands
+    /// bad rows to `refuse` in the order of the inputs.
+    pub fn run(
+        &self,
+        sorter: &mut Sorter,
+        files: &mut LedgerFiles,
+        refuse: &mut dyn FnMut(BadRow) -> Result<(), Error>,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<(), Error> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        let (work_out, work_in) = sync_channel::<Numbered<Result<Work, Error>>>(threads);
+        let (done_out, done_in) = sync_channel::<Numbered<Result<Parsed, Error>>>(threads);
+        let work_in = Arc::new(Mutex::new(work_in));
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.read(work_out));
+            for _ in 0..threads {
+                let (work_in, done_out) = (work_in.clone(), done_out.clone());
+                scope.spawn(move || self.parse(&work_in, &done_out));
+            }
+            // Each end is held only by the threads that use it: when one side stops, for whatever
+            // reason, the other finds nobody there and stops, too.
+            drop((work_in, done_out));
+            let outcome = self.collect(&done_in, sorter, files, refuse, told);
+            drop(done_in);
+            outcome
+        })
+    }
+
+    /// Reads all inputs one after the other until nobody takes any more.
+    fn read(&self, out: SyncSender<Numbered<Result<Work, Error>>>) {
+        let mut number = 0;
+        let mut send = |value: Result<Work, Error>| {
+            number += 1;
+            out.send(Numbered { number: number - 1, value }).is_ok()
+        };
+        for (input, source) in self.inputs.iter().enumerate() {
+            let outcome = match &source.content {
+                Content::Delimited { delimiter, .. } => {
+                    let delimiter = *delimiter;
+                    source
+                        .pieces(self.limits, &self.count, &mut |piece| send(Ok(Work::Text { input, delimiter, piece })))
+                }
+                Content::Parquet(path) => {
+                    let rows = read_parquet(path, self.limits, &self.count, &mut |batch, row| {
+                        send(Ok(Work::Rows { input, batch, row }))
+                    });
+                    rows.map_err(|reason| Error::BadFile { file: source.name.clone(), reason })
+                }
+            };
+            if let Err(e) = outcome {
+                send(Err(e));
+                return;
+            }
+        }
+    }
+
+    fn parse(
+        &self,
+        work: &Mutex<Receiver<Numbered<Result<Work, Error>>>>,
+        out: &SyncSender<Numbered<Result<Parsed, Error>>>,
+    ) {
+        loop {
+            let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(Numbered { number, value }) = next else { return };
+            let value = value.and_then(|work| self.parsed(&work));
+            if out.send(Numbered { number, value }).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn parsed(&self, work: &Work) -> Result<Parsed, Error> {
+        let parser = |input: usize| Parser::new(self.shape, &self.inputs[input].layout, self.defaults, input);
+        Ok(match work {
+            Work::Text { input, delimiter, piece } => parser(*input).piece(piece, *delimiter)?,
+            Work::Rows { input, batch, row } => parser(*input).batch(batch, *row)?,
+        })
+    }
+
+    fn collect(
+        &self,
+        done: &Receiver<Numbered<Result<Parsed, Error>>>,
+        sorter: &mut Sorter,
+        files: &mut LedgerFiles,
+        refuse: &mut dyn FnMut(BadRow) -> Result<(), Error>,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<(), Error> {
+        let mut early = BTreeMap::new();
+        let mut next = 0;
+        while let Ok(Numbered { number, value }) = done.recv() {
+            early.insert(number, value);
+            while let Some(parsed) = early.remove(&next) {
+                next += 1;
+                let parsed = parsed?;
+                parsed.bad.into_iter().try_for_each(&mut *refuse)?;
+                if let Some((block, order)) = parsed.good {
+                    let block = Arc::new(block);
+                    touch(self.shape, files, &block, &order);
+                    sorter.push(block, order)?;
+                }
+                told(self.count.load(Ordering::Relaxed));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn touch(shape: &Shape, files: &mut LedgerFiles, block: &Arc<super::block::Block>, order: &[u32]) {
+    if files.0.is_empty() {
+        return;
+    }
+    let mut last: Option<RowRef> = None;
+    for &row in order {
+        let row = RowRef::new(block, row as usize);
+        if last.as_ref().is_none_or(|l| shape.participant(l) != shape.participant(&row)) {
+            files.touch(shape.participant(&row));
+            last = Some(row);
+        }
+    }
+}
+
+fn read_parquet(
+    path: &std::path::Path,
+    limits: &Limits,
+    count: &AtomicU64,
+    take: &mut dyn FnMut(RecordBatch, u64) -> bool,
+) -> Result<(), String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    let size_bytes = file.metadata().map_err(|e| e.to_string())?.len();
+    let fail = |e: &dyn std::fmt::Display| format!("not a readable Parquet file: {e}");
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| fail(&e))?;
+    let rows = builder.metadata().file_metadata().num_rows().max(1).unsigned_abs();
+    let reader = builder.with_batch_size(limits.parquet_rows).build().map_err(|e| fail(&e))?;
+    let mut row = 1;
+    for batch in reader {
+        let batch = batch.map_err(|e| fail(&e))?;
+        let count_rows = batch.num_rows() as u64;
+        // Readers of Parquet jump about: progress goes by rows.
+        let share = u128::from(size_bytes) * u128::from(count_rows) / u128::from(rows);
+        count.fetch_add(u64::try_from(share).unwrap_or(0), Ordering::Relaxed);
+        if !take(batch, row) {
+            return Ok(());
+        }
+        row += count_rows;
+    }
+    Ok(())
+}
