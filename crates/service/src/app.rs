@@ -1,6 +1,6 @@
 //! What every part of the service shares, how it is opened, and how it is served.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Verifier;
 use crate::config::Config;
 use crate::http;
+use crate::shutdown::{Stage, Stop, Tasks};
+use crate::worker;
 
 /// How long a client may take to send its first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(30);
@@ -91,7 +93,7 @@ pub enum OpenError {
     )]
     NotASample {
         /// The address.
-        listen: std::net::SocketAddr,
+        listen: SocketAddr,
         /// The data directory.
         path: String,
     },
@@ -111,6 +113,15 @@ pub enum ServeError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// Worker, sweeper or metrics cannot start.
+    #[error("cannot start the worker")]
+    Start(#[from] worker::StartError),
+    /// A part ended although nobody asked it to.
+    #[error("the {task} ended by itself: see the log")]
+    Ended {
+        /// Which.
+        task: &'static str,
     },
 }
 
@@ -179,20 +190,42 @@ impl Signals {
     }
 }
 
-/// Serves the API on `api` until `stop` completes. Named steps, in order: stop accepting, wake
-/// whoever is held, let answers under way end within the configured grace.
-pub async fn serve_api(app: Arc<App>, api: TcpListener, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+/// Serves the API on `api`, and runs worker, sweeper and metrics, until `stop` completes; then
+/// stops in the order of [`crate::shutdown`].
+pub async fn serve(app: Arc<App>, api: TcpListener, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     let address = api.local_addr().map_or_else(|_| app.config.listen.to_string(), |a| a.to_string());
-    let listen = |source| ServeError::Listen { address: address.clone(), source };
+    let server =
+        axum_server::from_tcp(api).map_err(|source| ServeError::Listen { address: address.clone(), source })?;
+    let mut tasks = Tasks::new();
+    worker::background(&app, &mut tasks).await?;
+    tracing::info!(%address, "answering");
+    tasks.spawn(Stage::Answering, "api", |stop| answer(app.clone(), server, stop));
+    let grace_ms = app.config.shutdown_grace_ms;
+    tasks.run_until(stop, grace_ms).await.map_err(|task| ServeError::Ended { task })
+}
+
+/// Answers until told to stop: then nothing more is accepted, whoever is held is woken, and
+/// answers under way may end until the grace is over.
+async fn answer(app: Arc<App>, server: axum_server::Server<SocketAddr>, stop: Stop) {
     let handle = axum_server::Handle::new();
-    let server = axum_server::from_tcp(api).map_err(listen)?.handle(handle.clone()).first_request_timeout(FIRST_REQUEST);
+    let server = server.handle(handle.clone()).first_request_timeout(FIRST_REQUEST);
     let serving = server.serve(http::router(app.clone()).into_make_service());
     tokio::pin!(serving);
-    tokio::select! {
-        ended = &mut serving => return ended.map_err(listen),
-        () = stop => {}
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = stop.begun() => {
+            app.stop.cancel();
+            handle.graceful_shutdown(None);
+            tokio::select! {
+                ended = &mut serving => ended,
+                () = stop.over() => {
+                    handle.shutdown();
+                    serving.await
+                }
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::error!(%error, "the API's listener broke");
     }
-    app.stop.cancel();
-    handle.graceful_shutdown(Some(Duration::from_millis(app.config.shutdown_grace_ms)));
-    serving.await.map_err(listen)
 }

@@ -17,6 +17,8 @@ pub mod metadata;
 pub mod openapi;
 pub mod params;
 pub mod router;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 use tokio::sync::Semaphore;

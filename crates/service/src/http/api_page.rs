@@ -28,14 +28,18 @@ pub async fn to_page(base: BaseUrl) -> Redirect {
 }
 
 /// `/docs/` and everything below it.
-pub async fn page(params: Result<RawPathParams, axum::extract::rejection::RawPathParamsRejection>) -> Result<Response, Error> {
+pub async fn page(
+    params: Result<RawPathParams, axum::extract::rejection::RawPathParamsRejection>,
+) -> Result<Response, Error> {
     let params = params.map_err(|_| extract::path_not_found())?;
     let rest = params.iter().find(|(name, _)| *name == "rest").map_or("", |(_, value)| value);
     // Relative, so that the page works behind any path prefix.
-    let config = Config::new(["../openapi.json"]).validator_url("none").try_it_out_enabled(true).display_request_duration(true);
+    let config =
+        Config::new(["../openapi.json"]).validator_url("none").try_it_out_enabled(true).display_request_duration(true);
     let file = serve(rest, Arc::new(config)).map_err(|e| Error::broken(format!("API page: {e}")))?;
     let file = file.ok_or_else(extract::path_not_found)?;
-    let content_type = HeaderValue::from_str(&file.content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let content_type =
+        HeaderValue::from_str(&file.content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     let mut response = ([(header::CONTENT_TYPE, content_type)], file.bytes.into_owned()).into_response();
     let own = response.headers_mut();
     own.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));

@@ -18,9 +18,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use payouts_model::ErrorCode;
 use tracing::Instrument;
 
-use super::base_url;
 use super::error::{Error, Refused};
+use super::{base_url, router};
 use crate::app::App;
+use crate::metrics;
 
 /// The answer's id for the call.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -52,7 +53,8 @@ pub async fn envelope(State(app): State<Arc<App>>, mut request: Request, next: N
     let admitted = AssertUnwindSafe(admitted(&app, request, next)).catch_unwind();
     let answer = admitted.instrument(span.clone()).await;
     let _entered = span.enter();
-    let answer = answer.unwrap_or_else(|panic| Error::broken(format!("panic: {}", panic_text(&*panic))).into_response());
+    let answer =
+        answer.unwrap_or_else(|panic| Error::broken(format!("panic: {}", panic_text(&*panic))).into_response());
     let mut answer = with_error_body(answer, &id);
 
     let headers = answer.headers_mut();
@@ -63,10 +65,9 @@ pub async fn envelope(State(app): State<Arc<App>>, mut request: Request, next: N
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let duration_ms = began.elapsed().as_millis() as u64;
-    metrics::histogram!("payouts_http_request_duration_seconds", "method" => method_label(&method), "route" => route, "status" => answer.status().as_u16().to_string())
-        .record(began.elapsed().as_secs_f64());
-    tracing::info!(http.status = answer.status().as_u16(), duration_ms, "answered");
+    let took = began.elapsed();
+    metrics::request_answered(router::known(&route), method_label(&method), answer.status().as_u16(), took);
+    tracing::info!(http.status = answer.status().as_u16(), duration_ms = took.as_millis() as u64, "answered");
     answer
 }
 
@@ -96,8 +97,11 @@ async fn admitted(app: &Arc<App>, request: Request, next: Next) -> Response {
     let limit = Duration::from_secs(app.config.limits.request_seconds + wait);
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(answer) => answer,
-        Err(_) => Error::unavailable(format!("The answer took longer than {} s and was given up. Try again.", limit.as_secs()))
-            .into_response(),
+        Err(_) => Error::unavailable(format!(
+            "The answer took longer than {} s and was given up. Try again.",
+            limit.as_secs()
+        ))
+        .into_response(),
     }
 }
 
@@ -123,6 +127,7 @@ fn with_error_body(mut answer: Response, id: &str) -> Response {
     let Some(Refused(error)) = answer.extensions_mut().remove::<Refused>() else {
         return answer;
     };
+    metrics::request_refused(error.code());
     if let Some(context) = error.context() {
         tracing::error!(error.code = %error.code(), error.chain = %chain(context), "failed");
     } else {

@@ -187,10 +187,13 @@ impl IntoResponse for Error {
 }
 
 impl From<Rejection> for Error {
-    fn from(Rejection { code, message, www_authenticate }: Rejection) -> Self {
-        let error = Self::new(code, message);
-        match www_authenticate {
-            Some(challenge) => error.header(http::header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
+    fn from(Rejection { code, message, www_authenticate, retry_after_seconds }: Rejection) -> Self {
+        let mut error = Self::new(code, message);
+        if let Some(challenge) = www_authenticate {
+            error = error.header(http::header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        match retry_after_seconds {
+            Some(seconds) => error.retry_after(seconds),
             None => error,
         }
     }
@@ -215,7 +218,8 @@ impl From<payouts_ledger::Error> for Error {
     fn from(error: payouts_ledger::Error) -> Self {
         match &error {
             payouts_ledger::Error::Missing { report, .. } => {
-                let message = format!("There is no {report} data yet. The operator puts it there with `payouts import`.");
+                let message =
+                    format!("There is no {report} data yet. The operator puts it there with `payouts import`.");
                 Self { context: Some(Arc::new(error)), ..Self::unavailable(message).retry_after(30) }
             }
             _ => Self::internal(error),

@@ -57,7 +57,8 @@ pub fn retry_after_seconds(visible: &Visible, workers: usize, now: Timestamp) ->
         }
         Status::Processing => {
             let done = i64::try_from(export.progress.rows_done).unwrap_or(i64::MAX).max(1);
-            let left = export.progress.rows_expected.and_then(|n| i64::try_from(n).ok()).map_or(0, |n| (n - done).max(0));
+            let left =
+                export.progress.rows_expected.and_then(|n| i64::try_from(n).ok()).map_or(0, |n| (n - done).max(0));
             let spent_ms = export.started_at.map_or(0, |at| now.ms_since(at).max(0));
             1 + (i128::from(spent_ms) * i128::from(left) / i128::from(done) / 1000).min(3600) as i64
         }
@@ -66,7 +67,13 @@ pub fn retry_after_seconds(visible: &Visible, workers: usize, now: Timestamp) ->
 }
 
 /// The answer of POST and GET: body, ETag, and Retry-After while there is something to wait for.
-fn answer(app: &Arc<App>, base: &BaseUrl, viewer: &Viewer, visible: &Visible, now: Timestamp) -> (Response, HeaderValue) {
+fn answer(
+    app: &Arc<App>,
+    base: &BaseUrl,
+    viewer: &Viewer,
+    visible: &Visible,
+    now: Timestamp,
+) -> (Response, HeaderValue) {
     let view = ExportView::from(members(app, base, viewer, visible, now));
     let (body, etag) = body(&view);
     let mut response = json(body);

@@ -29,9 +29,9 @@ pub struct Viewing(pub Viewer);
 pub struct Identified(pub ExportId);
 
 async fn path_part(parts: &mut Parts, name: &str) -> Result<String, Error> {
-    let params = RawPathParams::from_request_parts(parts, &())
-        .await
-        .map_err(|_| Error::new(ErrorCode::InvalidPath, "The path is not valid UTF-8 once its percent escapes are decoded."))?;
+    let params = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| {
+        Error::new(ErrorCode::InvalidPath, "The path is not valid UTF-8 once its percent escapes are decoded.")
+    })?;
     let found = params.iter().find(|(n, _)| *n == name).map(|(_, value)| value.to_owned());
     found.ok_or_else(|| Error::broken(format!("the route has no path part '{name}'")))
 }
@@ -97,7 +97,8 @@ impl FromRequestParts<Arc<App>> for Identified {
         let text = path_part(parts, "id").await?;
         text.trim().parse().map(Self).map_err(|_| {
             let shown: String = text.chars().take(60).collect();
-            let message = format!("'{shown}' is not a request id: a GUID such as 6a1d1f0e-7c3b-4f52-9d0a-2f6c4c1b8e11.");
+            let message =
+                format!("'{shown}' is not a request id: a GUID such as 6a1d1f0e-7c3b-4f52-9d0a-2f6c4c1b8e11.");
             Error::new(ErrorCode::InvalidPath, message).target("requestId")
         })
     }
@@ -110,9 +111,12 @@ mod tests {
     #[test]
     fn versions() {
         assert!(check_version("v1.0").is_ok() && check_version("v1").is_ok());
-        for (version, code) in
-            [("v2.0", ErrorCode::UnsupportedVersion), ("v1.1", ErrorCode::UnsupportedVersion), ("vx", ErrorCode::PathNotFound), ("1.0", ErrorCode::PathNotFound)]
-        {
+        for (version, code) in [
+            ("v2.0", ErrorCode::UnsupportedVersion),
+            ("v1.1", ErrorCode::UnsupportedVersion),
+            ("vx", ErrorCode::PathNotFound),
+            ("1.0", ErrorCode::PathNotFound),
+        ] {
             assert_eq!(check_version(version).unwrap_err().code(), code, "{version}");
         }
     }

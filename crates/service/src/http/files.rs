@@ -43,7 +43,8 @@ pub async fn file(
 ) -> Response {
     let path = path.map(|Path(parts)| parts).unwrap_or_default();
     let part = |name: &str| path.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value);
-    let asked = Asked { method: &method, file: part("file"), name: part("name"), query: raw_query.as_deref().unwrap_or("") };
+    let asked =
+        Asked { method: &method, file: part("file"), name: part("name"), query: raw_query.as_deref().unwrap_or("") };
     let mut response = match answer(&app, &asked, &headers).await {
         Ok(response) => response,
         Err(error) => storage_error(error),
@@ -143,7 +144,8 @@ fn with_validators(mut response: Response, validators: &Validators) -> Response 
 }
 
 fn disposition(name: &str) -> HeaderValue {
-    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+    let safe: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
     HeaderValue::from_str(&format!("attachment; filename=\"{safe}\"")).expect("a safe name is a header value")
 }
 

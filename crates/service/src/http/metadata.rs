@@ -36,7 +36,15 @@ pub async fn metadata(
         }
     };
     let odata = (HeaderName::from_static("odata-version"), HeaderValue::from_static("4.01"));
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(media_type)), odata, (header::VARY, HeaderValue::from_static("Accept"))], body).into_response())
+    Ok((
+        [
+            (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+            odata,
+            (header::VARY, HeaderValue::from_static("Accept")),
+        ],
+        body,
+    )
+        .into_response())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +67,11 @@ fn negotiate(accept: &str) -> Option<Form> {
             Some((specific, thousandths(q)))
         };
         // The most specific range decides.
-        accept.split(',').filter_map(of).min_by_key(|(specific, q)| (*specific, std::cmp::Reverse(*q))).map_or(0, |(_, q)| q)
+        accept
+            .split(',')
+            .filter_map(of)
+            .min_by_key(|(specific, q)| (*specific, std::cmp::Reverse(*q)))
+            .map_or(0, |(_, q)| q)
     };
     let xml = quality(&["application/xml", "application/*", "text/xml", "*/*"]);
     let json = quality(&["application/json", "application/*", "*/*"]);
@@ -113,7 +125,9 @@ fn escaped(text: &str) -> String {
 
 /// CSDL as XML.
 pub fn xml(catalog: &Catalog) -> String {
-    let mut out = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<edmx:Edmx xmlns:edmx=\"http://docs.oasis-open.org/odata/ns/edmx\" Version=\"4.01\">\n");
+    let mut out = String::from(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<edmx:Edmx xmlns:edmx=\"http://docs.oasis-open.org/odata/ns/edmx\" Version=\"4.01\">\n",
+    );
     for (name, alias) in VOCABULARIES {
         let _ = writeln!(
             out,
@@ -131,7 +145,11 @@ pub fn xml(catalog: &Catalog) -> String {
     }
     let _ = writeln!(out, "      <EntityContainer Name=\"Container\">");
     for name in ReportName::ALL {
-        let _ = writeln!(out, "        <EntitySet Name=\"{name}\" EntityType=\"{NAMESPACE}.{}\"/>", entity(catalog.report(name)));
+        let _ = writeln!(
+            out,
+            "        <EntitySet Name=\"{name}\" EntityType=\"{NAMESPACE}.{}\"/>",
+            entity(catalog.report(name))
+        );
     }
     out.push_str("      </EntityContainer>\n    </Schema>\n  </edmx:DataServices>\n</edmx:Edmx>\n");
     out
@@ -182,7 +200,10 @@ fn xml_annotations(out: &mut String, field: &Field, report: &Report) {
             .iter()
             .map(|v| format!("<Record><PropertyValue Property=\"Value\" String=\"{}\"/></Record>", escaped(v)))
             .collect();
-        let _ = writeln!(out, "          <Annotation Term=\"Validation.AllowedValues\"><Collection>{values}</Collection></Annotation>");
+        let _ = writeln!(
+            out,
+            "          <Annotation Term=\"Validation.AllowedValues\"><Collection>{values}</Collection></Annotation>"
+        );
     }
 }
 
@@ -190,12 +211,14 @@ fn xml_annotations(out: &mut String, field: &Field, report: &Report) {
 pub fn json_document(catalog: &Catalog) -> Value {
     let mut schema = Map::new();
     schema.insert("FilterName".into(), json!({"$Kind": "Term", "$AppliesTo": ["Property"]}));
-    schema.insert("InFileByDefault".into(), json!({"$Kind": "Term", "$Type": "Edm.Boolean", "$AppliesTo": ["Property"]}));
+    schema
+        .insert("InFileByDefault".into(), json!({"$Kind": "Term", "$Type": "Edm.Boolean", "$AppliesTo": ["Property"]}));
     let mut container = Map::from_iter([("$Kind".to_owned(), json!("EntityContainer"))]);
     for name in ReportName::ALL {
         let report = catalog.report(name);
         schema.insert(entity(report).into(), json_entity(report));
-        container.insert(name.to_string(), json!({"$Collection": true, "$Type": format!("{NAMESPACE}.{}", entity(report))}));
+        container
+            .insert(name.to_string(), json!({"$Collection": true, "$Type": format!("{NAMESPACE}.{}", entity(report))}));
     }
     schema.insert("Container".into(), container.into());
     let references: Map<String, Value> = VOCABULARIES
@@ -281,7 +304,11 @@ mod tests {
         for name in ReportName::ALL {
             let report = catalog.report(name);
             for field in &report.fields {
-                assert!(xml.contains(&format!("<Property Name=\"{}\" Type=\"{}\"", field.name, edm(field.kind).0)), "{}", field.name);
+                assert!(
+                    xml.contains(&format!("<Property Name=\"{}\" Type=\"{}\"", field.name, edm(field.kind).0)),
+                    "{}",
+                    field.name
+                );
                 assert_eq!(json[NAMESPACE][entity(report)][&*field.name]["$Type"], edm(field.kind).0);
             }
         }

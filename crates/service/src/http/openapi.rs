@@ -16,7 +16,9 @@ pub fn document(catalog: &Catalog, server: &str) -> Value {
         report_paths(&mut paths, catalog.report(name));
     }
     paths.insert("/v1.0/payouts/$metadata".into(), json!({"get": metadata_operation()}));
-    for (path, what) in [("/healthz", "Whether the process answers"), ("/readyz", "Whether the service can do its work")] {
+    for (path, what) in
+        [("/healthz", "Whether the process answers"), ("/readyz", "Whether the service can do its work")]
+    {
         let operation = json!({"operationId": path.trim_start_matches('/'), "tags": ["operations"], "summary": what, "security": [],
             "responses": {"200": {"description": "Yes.", "content": {"application/json": {"schema": {"type": "object"}}}}, "503": error_response(503)}});
         paths.insert(path.into(), json!({"get": operation}));
@@ -58,7 +60,10 @@ fn schemas() -> Map<String, Value> {
         .map(|(name, schema)| (name, serde_json::to_value(schema).expect("a schema is always JSON")))
         .collect();
     let codes: Vec<&str> = ErrorCode::ALL.iter().map(|c| c.as_str()).collect();
-    schemas.insert("ErrorCode".into(), json!({"type": "string", "enum": codes, "description": "A code of an error body, or of a failed export."}));
+    schemas.insert(
+        "ErrorCode".into(),
+        json!({"type": "string", "enum": codes, "description": "A code of an error body, or of a failed export."}),
+    );
     schemas.insert("Manifest".into(), json!({"type": "object", "description": "What lets finance trust the file: rows, totals, digests, filter, scope, data version, steps."}));
     schemas.insert(
         "FilterBody".into(),
@@ -70,7 +75,9 @@ fn schemas() -> Map<String, Value> {
 fn report_paths(paths: &mut Map<String, Value>, report: &Report) {
     let base = format!("/v1.0/payouts/{}", report.name);
     let operation = |verb: &str, summary: &str| -> Map<String, Value> {
-        let Value::Object(map) = json!({"operationId": format!("{verb}_{}", report.name), "tags": [report.name], "summary": summary}) else {
+        let Value::Object(map) =
+            json!({"operationId": format!("{verb}_{}", report.name), "tags": [report.name], "summary": summary})
+        else {
             return Map::new();
         };
         map
@@ -79,13 +86,17 @@ fn report_paths(paths: &mut Map<String, Value>, report: &Report) {
     let mut create = operation("create", "Queue an export");
     create.insert("parameters".into(), export_parameters(report, true));
     create.insert("requestBody".into(), request_body());
-    create.insert("responses".into(), responses(202, "Accepted: durable in the queue.", export(), &[400, 401, 403, 413, 415, 429, 500, 503]));
+    create.insert(
+        "responses".into(),
+        responses(202, "Accepted: durable in the queue.", export(), &[400, 401, 403, 413, 415, 429, 500, 503]),
+    );
     let mut list = operation("list", "List exports, newest first");
     list.insert("parameters".into(), list_parameters());
     list.insert("responses".into(), responses(200, "A page.", content("ExportList"), &[400, 401, 403, 500, 503]));
     paths.insert(base.clone(), json!({"post": create, "get": list}));
 
-    let id = json!([{"name": "requestId", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}}]);
+    let id =
+        json!([{"name": "requestId", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}}]);
     let mut get = operation("get", "How an export stands, with a fresh link");
     get.insert("parameters".into(), json!([
         {"name": "Prefer", "in": "header", "description": "wait=N holds the answer until the status changes, at most 60 seconds.", "schema": {"type": "string", "pattern": "^wait=[0-9]+$"}},
@@ -95,17 +106,24 @@ fn report_paths(paths: &mut Map<String, Value>, report: &Report) {
     got["304"] = json!({"description": "As it was.", "headers": common_headers()});
     get.insert("responses".into(), got);
     let mut delete = operation("delete", "Cancel or delete an export, in any state");
-    delete.insert("responses".into(), responses(200, "The export as it was.", export(), &[400, 401, 403, 404, 500, 503]));
+    delete
+        .insert("responses".into(), responses(200, "The export as it was.", export(), &[400, 401, 403, 404, 500, 503]));
     paths.insert(format!("{base}/{{requestId}}"), json!({"parameters": id, "get": get, "delete": delete}));
 
     let mut manifest = operation("manifest", "What the file holds, to check it against");
-    manifest.insert("responses".into(), responses(200, "The manifest.", content("Manifest"), &[400, 401, 403, 404, 409, 500, 503]));
+    manifest.insert(
+        "responses".into(),
+        responses(200, "The manifest.", content("Manifest"), &[400, 401, 403, 404, 409, 500, 503]),
+    );
     paths.insert(format!("{base}/{{requestId}}/manifest"), json!({"parameters": id, "get": manifest}));
 
     let mut preview = operation("preview", "What an export would hold, without making it");
     preview.insert("parameters".into(), export_parameters(report, false));
     preview.insert("requestBody".into(), request_body());
-    preview.insert("responses".into(), responses(200, "Rows, sums and the first rows.", content("Preview"), &[400, 401, 403, 413, 415, 429, 500, 503]));
+    preview.insert(
+        "responses".into(),
+        responses(200, "Rows, sums and the first rows.", content("Preview"), &[400, 401, 403, 413, 415, 429, 500, 503]),
+    );
     paths.insert(format!("{base}/preview"), json!({"post": preview}));
 }
 
@@ -124,7 +142,10 @@ fn error_response(status: u16) -> Value {
 
 fn responses(status: u16, description: &str, content: Value, errors: &[u16]) -> Value {
     let mut all = Map::new();
-    all.insert(status.to_string(), json!({"description": description, "headers": common_headers(), "content": content}));
+    all.insert(
+        status.to_string(),
+        json!({"description": description, "headers": common_headers(), "content": content}),
+    );
     for status in errors {
         all.insert(status.to_string(), error_response(*status));
     }
@@ -142,7 +163,11 @@ fn query(name: &str, description: &str, schema: Value) -> Value {
 fn list_parameters() -> Value {
     let statuses: Vec<&str> = Status::ALL.iter().map(|s| s.as_str()).collect();
     json!([
-        query("$top", "Exports of one page.", json!({"type": "integer", "minimum": 1, "maximum": super::params::TOP_MAX, "default": 50})),
+        query(
+            "$top",
+            "Exports of one page.",
+            json!({"type": "integer", "minimum": 1, "maximum": super::params::TOP_MAX, "default": 50})
+        ),
         query("$skiptoken", "Where the page begins: follow nextLink.", json!({"type": "string"})),
         query("status", "Only these.", json!({"type": "string", "enum": statuses})),
     ])
@@ -168,7 +193,10 @@ fn export_parameters(report: &Report, with_headers: bool) -> Value {
     }
     if with_headers {
         for (name, description) in [
-            ("ms-requestid", "The idempotency key: the same request again is answered with the same export for 24 hours."),
+            (
+                "ms-requestid",
+                "The idempotency key: the same request again is answered with the same export for 24 hours.",
+            ),
             ("Client-Request-ID", "Comes back as it is."),
             ("ms-correlationid", "Comes back as it is."),
         ] {
@@ -179,14 +207,20 @@ fn export_parameters(report: &Report, with_headers: bool) -> Value {
 }
 
 fn metadata_operation() -> Value {
-    let content = json!({"application/xml": {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "object"}}});
+    let content =
+        json!({"application/xml": {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "object"}}});
     json!({"operationId": "metadata", "tags": ["operations"], "summary": "Both reports as OData CSDL",
         "responses": responses(200, "CSDL, as XML or JSON by Accept.", content, &[401, 403, 406, 500])})
 }
 
 fn files_item() -> Value {
     let operation = |id: &str, what: &str| {
-        let mut all = responses(200, "The whole file.", json!({"application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}}), &[403, 404, 412, 416, 500]);
+        let mut all = responses(
+            200,
+            "The whole file.",
+            json!({"application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}}),
+            &[403, 404, 412, 416, 500],
+        );
         all["206"] = json!({"description": "The asked range.", "headers": common_headers()});
         json!({"operationId": id, "tags": ["files"], "summary": what, "security": [], "responses": all,
             "parameters": [{"name": "Range", "in": "header", "description": "bytes=…; x-ms-range means the same.", "schema": {"type": "string"}}]})

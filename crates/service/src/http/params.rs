@@ -38,7 +38,9 @@ fn decode(raw: &str, what: &str) -> Result<String, Error> {
         i += 1;
     }
     String::from_utf8(decoded).map_err(|_| {
-        let message = format!("{what} is not valid UTF-8 once its percent escapes are decoded: send UTF-8, such as %E2%82%AC for €.");
+        let message = format!(
+            "{what} is not valid UTF-8 once its percent escapes are decoded: send UTF-8, such as %E2%82%AC for €."
+        );
         Error::new(ErrorCode::InvalidParameter, message)
     })
 }
@@ -60,7 +62,11 @@ pub fn pairs(raw_query: &str) -> Result<Vec<(String, String)>, Error> {
 
 /// At most 60 characters of a name, for messages.
 fn shown(name: &str) -> String {
-    if name.chars().count() <= 60 { name.to_owned() } else { format!("{}…", name.chars().take(60).collect::<String>()) }
+    if name.chars().count() <= 60 {
+        name.to_owned()
+    } else {
+        format!("{}…", name.chars().take(60).collect::<String>())
+    }
 }
 
 /// The parameters of an export or a preview, sorted out but not yet understood.
@@ -152,7 +158,10 @@ impl ListParams {
                 "$top" => {
                     twice(params.top.is_some())?;
                     let top = value.trim().parse().ok().filter(|n| (1..=TOP_MAX).contains(n));
-                    params.top = Some(top.ok_or_else(|| invalid(format!("'{}' is not a number from 1 to {TOP_MAX}.", shown(&value))))?);
+                    params.top =
+                        Some(top.ok_or_else(|| {
+                            invalid(format!("'{}' is not a number from 1 to {TOP_MAX}.", shown(&value)))
+                        })?);
                 }
                 "$skiptoken" => {
                     twice(params.skip_token.is_some())?;
@@ -161,7 +170,10 @@ impl ListParams {
                 "status" => {
                     twice(params.status.is_some())?;
                     params.status = Some(value.trim().parse().map_err(|_| {
-                        invalid(format!("'{}' is not a status: Queued, Processing, Completed or Failed.", shown(&value)))
+                        invalid(format!(
+                            "'{}' is not a status: Queued, Processing, Completed or Failed.",
+                            shown(&value)
+                        ))
                     })?);
                 }
                 _ => return Err(unknown_among(&name, ["$top", "$skiptoken", "status"].into_iter(), "This list")),
@@ -174,7 +186,11 @@ impl ListParams {
 fn parse_format(name: &str, value: &str) -> Result<FileFormat, Error> {
     FileFormat::parse(value).ok_or_else(|| {
         let formats: Vec<String> = FileFormat::ALL.iter().map(ToString::to_string).collect();
-        let message = format!("'{}' is not a file format: {}. Without {name} the file is a ZIP of CSV.", shown(value), formats.join(", "));
+        let message = format!(
+            "'{}' is not a file format: {}. Without {name} the file is a ZIP of CSV.",
+            shown(value),
+            formats.join(", ")
+        );
         let detail = Detail {
             code: ErrorCode::InvalidFileFormat.to_string(),
             message: message.clone(),
@@ -278,7 +294,10 @@ mod tests {
     #[test]
     fn lists_are_narrow() {
         let params = ListParams::parse("$Top=7&Status=failed&$skiptoken=x").unwrap();
-        assert_eq!(params, ListParams { top: Some(7), skip_token: Some("x".into()), status: Some(payouts_model::Status::Failed) });
+        assert_eq!(
+            params,
+            ListParams { top: Some(7), skip_token: Some("x".into()), status: Some(payouts_model::Status::Failed) }
+        );
         for raw in ["$top=0", "$top=201", "$top=-1", "$top=x", "status=done"] {
             assert_eq!(ListParams::parse(raw).unwrap_err().code(), ErrorCode::InvalidParameter, "{raw}");
         }

@@ -28,20 +28,37 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
+/// A route as the label of a metric: a closed set, whatever callers ask for.
+pub fn known(route: &str) -> &'static str {
+    ROUTES.iter().copied().find(|known| route.ends_with(known)).unwrap_or("other")
+}
+
+const METADATA: &str = "/{version}/payouts/$metadata";
+const EXPORTS: &str = "/{version}/payouts/{report}";
+const PREVIEW: &str = "/{version}/payouts/{report}/preview";
+const EXPORT: &str = "/{version}/payouts/{report}/{id}";
+const MANIFEST: &str = "/{version}/payouts/{report}/{id}/manifest";
+const FILE: &str = "/files/{file}/{name}";
+const OPENAPI: &str = "/openapi.json";
+const PAGE: &str = "/docs/{*rest}";
+const HEALTH: &str = "/healthz";
+const READY: &str = "/readyz";
+const ROUTES: [&str; 10] = [METADATA, EXPORTS, PREVIEW, EXPORT, MANIFEST, FILE, OPENAPI, PAGE, HEALTH, READY];
+
 fn routes(dev: bool) -> Router<Arc<App>> {
     let api = Router::new()
-        .route("/{version}/payouts/$metadata", get(metadata::metadata))
-        .route("/{version}/payouts/{report}", get(list::list).post(create::create))
-        .route("/{version}/payouts/{report}/preview", post(preview::preview))
-        .route("/{version}/payouts/{report}/{id}", get(get_export::get).delete(delete::delete))
-        .route("/{version}/payouts/{report}/{id}/manifest", get(manifest::manifest))
-        .route("/files/{file}/{name}", get(files::file))
-        .route("/openapi.json", get(api_page::openapi_json))
+        .route(METADATA, get(metadata::metadata))
+        .route(EXPORTS, get(list::list).post(create::create))
+        .route(PREVIEW, post(preview::preview))
+        .route(EXPORT, get(get_export::get).delete(delete::delete))
+        .route(MANIFEST, get(manifest::manifest))
+        .route(FILE, get(files::file))
+        .route(OPENAPI, get(api_page::openapi_json))
         .route("/docs", get(api_page::to_page))
         .route("/docs/", get(api_page::page))
-        .route("/docs/{*rest}", get(api_page::page))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+        .route(PAGE, get(api_page::page))
+        .route(HEALTH, get(health::healthz))
+        .route(READY, get(health::readyz))
         .route("/", get(home));
     if dev { api.merge(auth::dev::router()) } else { api }
 }

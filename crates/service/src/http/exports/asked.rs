@@ -11,7 +11,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use payouts_filter::{Context, Expr, Filter};
 use payouts_model::export::Query;
 use payouts_model::report::FieldRole;
-use payouts_model::{ErrorCode, FieldType, FileFormat, ParticipantId, Report, ReportName, Scope, Timestamp, Viewer, Warning};
+use payouts_model::{
+    ErrorCode, FieldType, FileFormat, ParticipantId, Report, ReportName, Scope, Timestamp, Viewer, Warning,
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -143,17 +145,19 @@ impl Asked {
 /// The filter of a JSON body; `None` if there is no body. An empty body is no body, whatever its
 /// media type.
 async fn read_body(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Option<String>, Error> {
-    let too_large = || {
-        Error::new(ErrorCode::BodyTooLarge, format!("The body is larger than {bytes_max} bytes.")).target("body")
-    };
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let too_large =
+        || Error::new(ErrorCode::BodyTooLarge, format!("The body is larger than {bytes_max} bytes.")).target("body");
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if declared.is_some_and(|n| n > bytes_max as u64) {
         return Err(too_large());
     }
     let bytes = match Limited::new(body, bytes_max).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(e) if e.is::<LengthLimitError>() => return Err(too_large()),
-        Err(_) => return Err(Error::new(ErrorCode::InvalidBody, "The body ended before it was complete.").target("body")),
+        Err(_) => {
+            return Err(Error::new(ErrorCode::InvalidBody, "The body ended before it was complete.").target("body"));
+        }
     };
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
@@ -188,7 +192,8 @@ fn parse_time_zone(name: Option<&str>) -> Result<chrono_tz::Tz, Error> {
         let nearest = nearest(wanted, chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()));
         let hint = nearest.first().map(|n| format!(" Did you mean {n}?")).unwrap_or_default();
         let shown: String = wanted.chars().take(60).collect();
-        let message = format!("'{shown}' is not an IANA time zone such as UTC, Europe/Berlin or America/New_York.{hint}");
+        let message =
+            format!("'{shown}' is not an IANA time zone such as UTC, Europe/Berlin or America/New_York.{hint}");
         let detail = Detail {
             code: ErrorCode::InvalidTimeZone.to_string(),
             message: message.clone(),

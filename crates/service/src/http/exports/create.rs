@@ -83,12 +83,16 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
         for value in headers.get_all(name) {
             let visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
             if !visible || value.is_empty() || value.len() > KEY_BYTES_MAX {
-                return Err(invalid(name, format!("{name} must be 1 to {KEY_BYTES_MAX} visible ASCII characters without blanks.")));
+                return Err(invalid(
+                    name,
+                    format!("{name} must be 1 to {KEY_BYTES_MAX} visible ASCII characters without blanks."),
+                ));
             }
             let key = String::from_utf8_lossy(value.as_bytes()).into_owned();
             match &found {
                 Some(other) if *other != key => {
-                    let message = "ms-requestid and Idempotency-Key mean the same, and two different values came. Send one.";
+                    let message =
+                        "ms-requestid and Idempotency-Key mean the same, and two different values came. Send one.";
                     return Err(invalid(name, message.into()));
                 }
                 _ => found = Some(key),
@@ -99,12 +103,15 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
 }
 
 fn key_reused() -> Error {
-    let message = "This idempotency key was used for another request in the last 24 hours. Take a new key for a new request.";
+    let message =
+        "This idempotency key was used for another request in the last 24 hours. Take a new key for a new request.";
     Error::new(ErrorCode::IdempotencyKeyReused, message).target("ms-requestid")
 }
 
 fn queue_full(limit: u64) -> Error {
-    let message = format!("{limit} exports of your tenant are queued, which is the limit. Wait until some have run, or delete some.");
+    let message = format!(
+        "{limit} exports of your tenant are queued, which is the limit. Wait until some have run, or delete some."
+    );
     Error::new(ErrorCode::TooManyRequests, message).retry_after(30)
 }
 

@@ -68,7 +68,7 @@ async fn find(app: &App, viewer: &Viewer, report: ReportName, id: ExportId) -> R
 async fn held(app: &App, viewer: &Viewer, was: &Visible, wait: Duration) -> Result<(), Error> {
     let deadline = Instant::now() + wait;
     let mut changes = app.signals.changes();
-        loop {
+    loop {
         // Looked at after subscribing, so that no change falls between the two.
         match app.store.find(viewer, was.export.report, was.export.id).await? {
             Some(now) if now.export.status == was.export.status => {}
@@ -116,7 +116,12 @@ mod tests {
 
     #[test]
     fn waits_are_capped() {
-        let wait = |text: &'static str| prefer_wait_seconds(&HeaderMap::from_iter([(HeaderName::from_static("prefer"), HeaderValue::from_static(text))]));
+        let wait = |text: &'static str| {
+            prefer_wait_seconds(&HeaderMap::from_iter([(
+                HeaderName::from_static("prefer"),
+                HeaderValue::from_static(text),
+            )]))
+        };
         assert_eq!(wait("wait=5"), Some(5));
         assert_eq!(wait("respond-async, Wait = 10"), Some(10));
         assert_eq!(wait("wait=900"), Some(60));
@@ -127,7 +132,9 @@ mod tests {
     #[test]
     fn etags_are_compared_weakly() {
         let tag = HeaderValue::from_static("\"a\"");
-        let matches = |text: &'static str| matches_etag(&HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(text))]), &tag);
+        let matches = |text: &'static str| {
+            matches_etag(&HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(text))]), &tag)
+        };
         assert!(matches("\"a\"") && matches("W/\"a\"") && matches("\"b\", \"a\"") && matches("*"));
         assert!(!matches("\"b\"") && !matches("a"));
     }

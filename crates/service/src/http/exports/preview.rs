@@ -43,7 +43,8 @@ impl Previews {
         if self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(caller.clone()) {
             return Ok(Place { previews: self, caller });
         }
-        let message = "A preview of yours is still running, and one runs at a time. Wait for it, or end its connection.";
+        let message =
+            "A preview of yours is still running, and one runs at a time. Wait for it, or end its connection.";
         Err(Error::new(ErrorCode::TooManyRequests, message).retry_after(1))
     }
 }
@@ -116,7 +117,9 @@ pub async fn preview(
     let _place = app.http.previews.enter(&viewer)?;
     let seconds = app.config.limits.preview_seconds;
     let view = tokio::time::timeout(Duration::from_secs(seconds), look(&app, asked)).await.map_err(|_| {
-        let message = format!("The preview took longer than {seconds} s and was given up. Narrow the filter, or queue the export itself.");
+        let message = format!(
+            "The preview took longer than {seconds} s and was given up. Narrow the filter, or queue the export itself."
+        );
         Error::new(ErrorCode::PreviewTimeout, message).retry_after(1)
     })??;
     Ok(super::json(serde_json::to_vec(&view).expect("a view is always JSON")))

@@ -164,7 +164,10 @@ mod tests {
         assert_eq!(wanted(&[("range", "bytes=0-1"), ("if-range", "\"abc\"")]), Wanted::Part(0..2));
         assert_eq!(wanted(&[("range", "bytes=0-1"), ("if-range", "W/\"abc\"")]), Wanted::Whole);
         assert_eq!(wanted(&[("range", "bytes=0-1"), ("if-range", "\"old\"")]), Wanted::Whole);
-        assert_eq!(wanted(&[("range", "bytes=0-1"), ("if-range", "Thu, 25 May 2023 21:20:46 GMT")]), Wanted::Part(0..2));
+        assert_eq!(
+            wanted(&[("range", "bytes=0-1"), ("if-range", "Thu, 25 May 2023 21:20:46 GMT")]),
+            Wanted::Part(0..2)
+        );
     }
 
     #[test]

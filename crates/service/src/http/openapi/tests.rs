@@ -53,9 +53,18 @@ fn operations_are_unique_and_whole() {
 fn the_export_has_the_seven_members() {
     let schema = &document(&Catalog::builtin(), "https://x")["components"]["schemas"];
     let text = schema["Export"].to_string();
-    for member in
-        ["requestId", "requestDateTime", "processingStartDateTime", "requestPath", "requestQueryString", "blobLocation", "status", "value", "nextLink", "totalCount"]
-    {
+    for member in [
+        "requestId",
+        "requestDateTime",
+        "processingStartDateTime",
+        "requestPath",
+        "requestQueryString",
+        "blobLocation",
+        "status",
+        "value",
+        "nextLink",
+        "totalCount",
+    ] {
         assert!(text.contains(&format!("\"{member}\"")), "{member} is not in {text}");
     }
 }

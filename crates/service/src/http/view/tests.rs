@@ -155,7 +155,8 @@ fn an_admin_without_the_pairs_sees_the_state_alone() {
 #[test]
 fn a_failure_says_whether_to_try_again() {
     let mut failed = export(Status::Failed);
-    failed.failure = Some(Failure { code: payouts_model::ErrorCode::SnapshotGone, message: "m".into(), retryable: true });
+    failed.failure =
+        Some(Failure { code: payouts_model::ErrorCode::SnapshotGone, message: "m".into(), retryable: true });
     let view = json(failed, true, None, 0, at(10));
     assert_eq!(view["error"], serde_json::json!({"code": "SnapshotGone", "message": "m", "retryable": true}));
 }
