@@ -24,25 +24,55 @@ pub use source::{Sources, TableSource};
 pub enum Error {
     /// There is no table at this place.
     #[error("there is no {report} table at {path}: make one with `payouts import` or `payouts sample`")]
-    Missing { /** report */ report: ReportName, /** where */ path: String },
+    Missing {
+        /** report */
+        report: ReportName,
+        /** where */
+        path: String,
+    },
     /// The asked version, or a file of it, is gone.
     #[error("version {version} of {report} is gone")]
-    VersionGone { /** report */ report: ReportName, /** version */ version: u64 },
+    VersionGone {
+        /** report */
+        report: ReportName,
+        /** version */
+        version: u64,
+    },
     /// The table has what cannot be read rightly, or lacks what the report needs.
     #[error("{report} table at {path}: {reason}")]
-    Unsupported { /** report */ report: ReportName, /** where */ path: String, /** why, and the way out */ reason: String },
+    Unsupported {
+        /** report */
+        report: ReportName,
+        /** where */
+        path: String,
+        /** why, and the way out */
+        reason: String,
+    },
     /// The data or the configuration is wrong.
     #[error("{0}")]
     Invalid(String),
     /// Another commit came in between; nothing was changed.
-    #[error("the {report} table was changed by something else in the meantime (version {version} is there already); nothing was changed: run it again")]
-    Conflict { /** report */ report: ReportName, /** the version that this commit would have been */ version: u64 },
+    #[error(
+        "the {report} table was changed by something else in the meantime (version {version} is there already); nothing was changed: run it again"
+    )]
+    Conflict {
+        /** report */
+        report: ReportName,
+        /** the version that this commit would have been */
+        version: u64,
+    },
     /// The table format's library.
     #[error("delta table")]
     Delta(#[from] deltalake_core::DeltaTableError),
     /// Reading or writing.
     #[error("{context}")]
-    Io { /** doing what */ context: String, /** cause */ #[source] source: std::io::Error },
+    Io {
+        /** doing what */
+        context: String,
+        /** cause */
+        #[source]
+        source: std::io::Error,
+    },
     /// Parquet.
     #[error("parquet")]
     Parquet(#[from] parquet::errors::ParquetError),
@@ -98,7 +128,9 @@ impl Ledger {
                 Some(_) => Error::Unsupported {
                     report,
                     path: folder.display().to_string(),
-                    reason: format!("there is no Delta table (no _delta_log folder with commits): correct `table` under [reports.{report}]"),
+                    reason: format!(
+                        "there is no Delta table (no _delta_log folder with commits): correct `table` under [reports.{report}]"
+                    ),
                 },
             });
         };
@@ -110,7 +142,8 @@ impl Ledger {
             Some(snapshot) => snapshot,
             None => {
                 let catalog_report = self.catalog.report(report);
-                let loaded = Arc::new(Snapshot::load(&folder, catalog_report, version, self.sources.get(&report)).await?);
+                let loaded =
+                    Arc::new(Snapshot::load(&folder, catalog_report, version, self.sources.get(&report)).await?);
                 self.keep(loaded.clone());
                 loaded
             }
@@ -121,7 +154,10 @@ impl Ledger {
             Some(file) => Err(Error::Unsupported {
                 report,
                 path: folder.display().to_string(),
-                reason: format!("file {} of its newest version {version} is not there: restore it from a backup, or make the table again", file.path.display()),
+                reason: format!(
+                    "file {} of its newest version {version} is not there: restore it from a backup, or make the table again",
+                    file.path.display()
+                ),
             }),
         }
     }
@@ -157,7 +193,8 @@ impl Ledger {
 
     fn folder(&self, report: ReportName) -> Result<PathBuf, Error> {
         let folder = self.sources.get(&report).map_or_else(|| table_folder(&self.root, report), |s| s.table.clone());
-        std::path::absolute(&folder).map_err(|source| Error::Io { context: format!("finding {}", folder.display()), source })
+        std::path::absolute(&folder)
+            .map_err(|source| Error::Io { context: format!("finding {}", folder.display()), source })
     }
 
     fn cached(&self, report: ReportName, version: u64) -> Option<Arc<Snapshot>> {

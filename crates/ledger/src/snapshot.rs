@@ -268,3 +268,6 @@ fn refuse_partition(field: &Field, column: &ArrowField) -> Result<(), String> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

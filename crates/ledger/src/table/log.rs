@@ -172,7 +172,9 @@ fn log_file(root: &Path, add: deltalake_core::kernel::Add) -> Result<LogFile, St
         .as_deref()
         .and_then(|s| serde_json::from_str::<Value>(s).ok())
         .and_then(|s| s.get("numRecords")?.as_u64());
-    let mut partition_values: Vec<_> = add.partition_values.into_iter().collect();
+    // An empty text is how the log writes an empty value.
+    let value = |v: Option<String>| v.filter(|text| !text.is_empty());
+    let mut partition_values: Vec<_> = add.partition_values.into_iter().map(|(n, v)| (n, value(v))).collect();
     partition_values.sort();
     let size_bytes =
         u64::try_from(add.size).map_err(|_| format!("file {} has a negative size in the log", add.path))?;
