@@ -290,8 +290,16 @@ struct BadRows<'a> {
 impl<'a> BadRows<'a> {
     fn open(job: &'a Job<'_>) -> Result<Self, Error> {
         let headers: Vec<&[String]> = job.inputs.iter().map(|i| &i.layout.header[..]).collect();
+        let same_file = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
         let file = match &job.options.rejects {
             None => None,
+            Some(path) if job.options.files.iter().any(|f| same_file(path, f)) => {
+                let reason = format!(
+                    "{} cannot be imported and take the rejects at once: give --rejects another name",
+                    path.display()
+                );
+                return Err(Error::Ledger(crate::Error::Invalid(reason)));
+            }
             Some(path) => Some((rejects::Writer::create(path, &headers).map_err(|e| failed(path, e))?, &**path)),
         };
         Ok(Self { inputs: &job.inputs, file, count: 0 })

@@ -198,7 +198,8 @@ impl Finder<'_> {
         if text.iter().all(u8::is_ascii_whitespace) {
             return Err(format!("empty: expected a header line with the columns of {}", self.report.name));
         }
-        if text.contains(&0) {
+        let first_line = text.split(|b| *b == b'\n').next().unwrap_or_default();
+        if first_line.contains(&0) {
             return Err("neither text nor Parquet, gzip or zip".into());
         }
         let read = |delimiter: u8| -> Vec<String> {

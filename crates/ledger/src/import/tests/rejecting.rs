@@ -52,6 +52,8 @@ fn corrected_rejects_can_be_imported() {
     assert_eq!((counts(&outcome), outcome.version), ((0, 0, 0, 0, 1), None));
     let corrected = std::fs::read_to_string(&rejects).unwrap().replacen(",x,", ",7,", 1);
     let path = place.write("corrected.csv", corrected);
+    let itself = Options { rejects: Some(path.clone()), ..place.options(std::slice::from_ref(&path)) };
+    assert!(message(place.run(&itself)).contains("give --rejects another name"));
     assert_eq!(counts(&place.run(&place.options(&[path])).unwrap()), (1, 0, 0, 0, 0));
     assert_eq!(place.brief(), ["2 1 7.00"]);
 }

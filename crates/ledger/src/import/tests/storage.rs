@@ -110,6 +110,22 @@ fn an_export_imported_is_the_same_ledger() {
 }
 
 #[test]
+fn a_sample_survives_export_and_import() {
+    let folder = TempDir::new().unwrap();
+    let until = chrono::NaiveDate::from_ymd_opt(2026, 6, 30).unwrap();
+    let options = crate::sample::Options { rows: 5000, earnings: 700, participants: None, seed: 3, until };
+    crate::sample::make(folder.path(), &Catalog::builtin(), &options, &|_, _| {}).unwrap();
+    for report in ReportName::ALL {
+        let sampled = Place { ledger: Ledger::new(folder.path(), Catalog::builtin(), Sources::new()), ..place(report) };
+        let text = sampled.export();
+        let copy = place(report);
+        copy.import_text(&text).unwrap();
+        assert!(copy.export() == text, "{report}: another ledger");
+        assert_eq!(sampled.import_text(&text).unwrap().version, None, "{report}");
+    }
+}
+
+#[test]
 fn the_same_input_gives_the_same_file_bytes() {
     let rows: Vec<Row> = (0..500u32).map(|i| row(&(i % 40).to_string(), &i.to_string(), "5", T1)).collect();
     let bytes =
@@ -180,4 +196,28 @@ fn progress_goes_up_to_the_end() {
     .unwrap();
     assert_eq!(last.into_inner(), size);
     assert!(calls.into_inner() > 10);
+}
+
+#[test]
+#[ignore = "takes a while; prints how fast an import is"]
+fn speed() {
+    let place = payments();
+    let data = place.path("sample");
+    let options = crate::sample::Options {
+        rows: std::env::var("ROWS").map_or(1_000_000, |r| r.parse().unwrap()),
+        earnings: 10,
+        participants: None,
+        seed: 1,
+        until: chrono::NaiveDate::from_ymd_opt(2026, 6, 30).unwrap(),
+    };
+    crate::sample::make(&data, &Catalog::builtin(), &options, &|_, _| {}).unwrap();
+    let sampled = Place { ledger: Ledger::new(&data, Catalog::builtin(), Sources::new()), ..payments() };
+    let path = place.write("in.csv", sampled.export());
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    for what in ["new", "again"] {
+        let start = std::time::Instant::now();
+        let outcome = place.run(&place.options(std::slice::from_ref(&path))).unwrap();
+        let s = start.elapsed().as_secs_f64();
+        println!("{what}: {s:.2} s, {:.0} MB/s, {:?}", bytes as f64 / 1e6 / s, counts(&outcome));
+    }
 }
