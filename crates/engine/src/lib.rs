@@ -1,12 +1,36 @@
 //! One query plan per export, whose last operator emits finished file chunks in ledger order:
 //! scan → filter (asked ∧ scope) → project → encode.
+//!
+//! The scan, the filter and the projection are DataFusion's ([`scan`], [`lower`]); what comes out
+//! of its partitions is joined in sequence and cut into chunks by row position ([`pipeline`]), and
+//! every chunk is encoded, added up and compressed on its own ([`encode`], [`totals`],
+//! [`deflate`]). So the bytes depend on the plan alone, never on threads, batches or files' sizes.
+
+pub mod column;
+pub mod deflate;
+pub mod encode;
+mod fault;
+pub mod layout;
+pub mod lower;
+mod pipeline;
+mod preview;
+pub mod scan;
+pub mod totals;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use payouts_filter::Expr;
 use payouts_ledger::Snapshot;
 use payouts_model::{Chunk, Packaging, Scope, TextFormat, Totals};
+
+use crate::layout::Layout;
+use crate::pipeline::Pipeline;
+use crate::scan::Scan;
 
 /// What is exported. Cannot be built without a scope.
 #[derive(Clone, Debug)]
@@ -36,7 +60,10 @@ pub enum Error {
     BadData(String),
     /// The memory limit was reached.
     #[error("the memory limit of {limit_bytes} bytes was reached")]
-    MemoryLimit { /** the limit */ limit_bytes: usize },
+    MemoryLimit {
+        /** the limit */
+        limit_bytes: usize,
+    },
     /// The query engine.
     #[error("query engine")]
     Query(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -51,10 +78,11 @@ pub struct Limits {
     pub memory_bytes: usize,
 }
 
-/// Runs plans.
+/// Runs plans, on threads of its own, so that a busy engine never keeps a network task waiting.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    _limits: Limits,
+    limits: Limits,
+    pipeline: Pipeline,
 }
 
 /// What an export would hold.
@@ -71,29 +99,53 @@ pub struct Preview {
 }
 
 impl Engine {
-    /// An engine with these limits.
+    /// An engine with these limits. Starts its threads.
     pub fn new(limits: Limits) -> Self {
-        Self { _limits: limits }
+        let limits = Limits { threads: limits.threads.max(1), ..limits };
+        Self { limits, pipeline: Pipeline::new(limits) }
+    }
+
+    /// The limits it was made with.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The header row as text, with its line end.
-    pub fn header(&self, _plan: &Plan) -> Vec<u8> {
-        todo!()
+    pub fn header(&self, plan: &Plan) -> Vec<u8> {
+        encode::header(&plan.snapshot.report, &plan.columns, plan.text)
     }
 
-    /// How many rows the plan selects.
-    pub async fn count(&self, _plan: &Plan) -> Result<u64, Error> {
-        todo!()
+    /// How many rows the plan selects. Answered from the table's log where that is exact;
+    /// otherwise only the columns that the filter names are read.
+    pub async fn count(&self, plan: &Plan) -> Result<u64, Error> {
+        if plan.predicate.is_none()
+            && lower::scope_predicate(&plan.snapshot.report, &plan.scope).is_none()
+            && let Some(rows) = plan.snapshot.rows()
+        {
+            return Ok(rows);
+        }
+        let scan = Scan::new(plan, &Layout::rows_only(&plan.snapshot), self.pipeline.context())?;
+        self.pipeline.count(scan).await
     }
 
     /// The chunks, in ledger order; deterministic. Dropping the stream stops the work.
-    pub fn run(&self, _plan: &Plan) -> Result<BoxStream<'static, Result<Chunk, Error>>, Error> {
-        todo!()
+    pub fn run(&self, plan: &Plan) -> Result<BoxStream<'static, Result<Chunk, Error>>, Error> {
+        let layout = Layout::for_file(plan);
+        let scan = Scan::new(plan, &layout, self.pipeline.context())?;
+        let rows_per_chunk = layout.rows_per_chunk();
+        let job = encode::ChunkJob::new(plan, layout);
+        Ok(self.pipeline.run(scan, rows_per_chunk, move |part| job.run(&part)).boxed())
     }
 
-    /// What an export would hold, without making it. `ids` are ids of `id_field` (an index) to
-    /// look for.
-    pub async fn preview(&self, _plan: &Plan, _time_zone: chrono_tz::Tz, _id_lists: &[(usize, Vec<String>)], _first_rows_max: usize) -> Result<Preview, Error> {
-        todo!()
+    /// What an export would hold, without making it. `id_lists` are ids of a field (an index) to
+    /// look for among the selected rows.
+    pub async fn preview(
+        &self,
+        plan: &Plan,
+        time_zone: chrono_tz::Tz,
+        id_lists: &[(usize, Vec<String>)],
+        first_rows_max: usize,
+    ) -> Result<Preview, Error> {
+        preview::run(&self.pipeline, plan, time_zone, id_lists, first_rows_max).await
     }
 }

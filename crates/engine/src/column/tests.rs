@@ -1,0 +1,66 @@
+//! Conversions are exact or refused.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, TimestampMillisecondArray, UInt64Array};
+use payouts_filter::ast::Value;
+use payouts_model::FieldType;
+
+use super::convert::round_text;
+use super::{Column, FieldReader, How};
+
+fn read(array: ArrayRef, kind: FieldType, how: How) -> Result<Column, String> {
+    FieldReader { name: "x".into(), kind, how }.read(&array)
+}
+
+#[test]
+fn floats_round_half_away_from_zero_on_their_shortest_text() {
+    for (text, scaled) in [
+        ("1.00005", 10_001),
+        ("-1.00005", -10_001),
+        ("1.00004999", 10_000),
+        ("2.675", 26_750),
+        ("0.1", 1_000),
+        ("-0.00004", 0),
+        ("123", 1_230_000),
+    ] {
+        assert_eq!(round_text(text, 4), Some(scaled), "{text}");
+    }
+    assert_eq!(round_text("1e5", 4), None);
+    let Ok(Column::Amount(values)) =
+        read(Arc::new(Float64Array::from(vec![1.00005, 0.1 + 0.2, 1e13])), FieldType::Amount, How::RoundedFloat)
+    else {
+        panic!()
+    };
+    assert_eq!(values.values().to_vec(), [10_001, 3_000, 100_000_000_000_000_000]);
+    let Ok(Column::Amount(values)) =
+        read(Arc::new(Float32Array::from(vec![0.1_f32])), FieldType::Amount, How::RoundedFloat)
+    else {
+        panic!()
+    };
+    assert_eq!(values.value(0), 1_000);
+    for bad in [f64::NAN, f64::INFINITY, 1e15] {
+        assert!(read(Arc::new(Float64Array::from(vec![bad])), FieldType::Amount, How::RoundedFloat).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let refused = |array: ArrayRef, kind, how| read(array, kind, how).unwrap_err();
+    assert!(refused(Arc::new(Float64Array::from(vec![1.0])), FieldType::Amount, How::Same).contains("float"));
+    assert!(
+        refused(Arc::new(UInt64Array::from(vec![u64::MAX])), FieldType::Integer, How::Same)
+            .contains("18446744073709551615")
+    );
+    assert!(
+        refused(Arc::new(Int64Array::from(vec![i64::MAX])), FieldType::Amount, How::Same).contains("decimal(18,4)")
+    );
+    assert!(refused(Arc::new(Int64Array::from(vec![1])), FieldType::Text, How::Same).contains("expected text"));
+    assert!(
+        refused(Arc::new(TimestampMillisecondArray::from(vec![1])), FieldType::Timestamp, How::Same).contains("zone")
+    );
+    let instants = read(Arc::new(TimestampMillisecondArray::from(vec![1])), FieldType::Timestamp, How::Utc).unwrap();
+    assert_eq!(instants.value(0), Value::Instant(1000));
+    let ids = read(Arc::new(Int64Array::from(vec![42])), FieldType::Id, How::Same).unwrap();
+    assert_eq!(ids.text(0), Some("42"));
+}

@@ -1,0 +1,83 @@
+//! Rows as text: RFC 4180 with CRLF, by comma or tab, from typed columns straight into one buffer.
+//!
+//! Null is empty and an empty text is `""`, so the two stay apart. A value is quoted if it holds
+//! the separator, a quote, CR or LF, and only then.
+
+mod cell;
+mod number;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use payouts_model::{Chunk, Packaging, Report, TextFormat};
+
+use crate::column::Column;
+use crate::deflate::deflate;
+use crate::layout::Layout;
+use crate::pipeline::Part;
+use crate::totals::{Adder, TotalsPlan};
+use crate::{Error, Plan};
+
+pub(crate) use cell::plain_text;
+
+/// The header row of these columns, with its line end.
+pub fn header(report: &Report, columns: &[usize], text: TextFormat) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (i, &column) in columns.iter().enumerate() {
+        if i > 0 {
+            out.push(text.separator());
+        }
+        cell::write_text(&mut out, report.fields[column].name.as_bytes(), text.separator());
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// Appends `rows` rows of these columns.
+pub fn write_rows(out: &mut Vec<u8>, columns: &[&Column], rows: usize, separator: u8) {
+    let mut cells: Vec<cell::Cell<'_>> = columns.iter().map(|c| cell::Cell::new(c, separator)).collect();
+    let Some((last, before)) = cells.split_last_mut() else {
+        return;
+    };
+    for row in 0..rows {
+        for cell in before.iter_mut() {
+            cell.write(out, row, separator);
+            out.push(separator);
+        }
+        last.write(out, row, separator);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What makes a chunk of its rows.
+#[derive(Debug)]
+pub(crate) struct ChunkJob {
+    layout: Layout,
+    totals: TotalsPlan,
+    separator: u8,
+    packaging: Packaging,
+}
+
+impl ChunkJob {
+    pub fn new(plan: &Plan, layout: Layout) -> Self {
+        let totals = TotalsPlan::new(&layout, &plan.columns, &plan.scope, None);
+        Self { layout, totals, separator: plan.text.separator(), packaging: plan.packaging }
+    }
+
+    pub fn run(&self, part: &Part) -> Result<Chunk, Error> {
+        let mut adder = Adder::new(&self.totals);
+        let mut text = Vec::with_capacity(1 << 20);
+        for batch in &part.batches {
+            let columns = self.layout.read(batch)?;
+            adder.add(&columns, batch.num_rows())?;
+            let file: Vec<&Column> = self.layout.file().iter().map(|&at| &columns[at]).collect();
+            write_rows(&mut text, &file, batch.num_rows(), self.separator);
+        }
+        text.shrink_to_fit();
+        let packed = self.packaging != Packaging::Plain;
+        let deflated = packed.then(|| Bytes::from(deflate(&text)));
+        let crc32 = if packed { crc32fast::hash(&text) } else { 0 };
+        let rows = part.batches.iter().map(|b| b.num_rows() as u64).sum();
+        Ok(Chunk { rows, text: text.into(), crc32, deflated, totals: adder.finish() })
+    }
+}

@@ -1,0 +1,339 @@
+//! Parts of a scan in, results of jobs out, in order: the threads, the look-ahead and the memory.
+//!
+//! A few parts of the scan run ahead, each behind a short channel; the driver drains them in
+//! sequence and cuts the rows into jobs by position alone; jobs run side by side and come out in
+//! the order they were cut. Everything in flight is bounded: batches per part, parts ahead, jobs
+//! per plan, and bytes of all plans together. Dropping the stream of results stops all of it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::DataType;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::SessionConfig;
+use futures::{Stream, StreamExt};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::scan::{Context, Scan};
+use crate::{Error, Limits};
+
+/// Batches that a part of the scan may be ahead of the driver.
+const BATCHES_AHEAD: usize = 4;
+
+/// Rows of a batch of the scan. Large enough to amortise, small enough to stay in the cache.
+const BATCH_ROWS: usize = 8192;
+
+/// Footers kept for all plans.
+const FOOTER_CACHE_BYTES: usize = 32 << 20;
+
+/// The budget counts in these.
+const BUDGET_UNIT_BYTES: usize = 64 << 10;
+
+/// What a job is assumed to hold: its batches, its text and the compressed text.
+const JOB_BYTES: usize = 4 << 20;
+
+/// A run of rows by position, however the scan cut them into batches.
+pub(crate) struct Part {
+    /// The rows, in order.
+    pub batches: Vec<RecordBatch>,
+}
+
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // The last owner may be a task of another runtime, where waiting is not allowed.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The threads of an engine and what its plans share.
+#[derive(Clone)]
+pub(crate) struct Pipeline {
+    _threads: Arc<Threads>,
+    handle: Handle,
+    context: Context,
+    budget: Arc<Semaphore>,
+    threads: usize,
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+/// A task that ends with its owner.
+struct Owned<T>(JoinHandle<T>);
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Owned<Result<T, Error>> {
+    async fn join(mut self) -> Result<T, Error> {
+        match (&mut self.0).await {
+            Ok(result) => result,
+            Err(e) => Err(Error::Query(Box::new(e))),
+        }
+    }
+}
+
+impl Pipeline {
+    pub fn new(limits: Limits) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(limits.threads)
+            .max_blocking_threads(limits.threads * 2 + 2)
+            .thread_name("engine")
+            .enable_all()
+            .build()
+            .expect("the system can start a thread");
+        // Half for the query engine's own operators and half for what is in flight behind them.
+        let half = limits.memory_bytes / 2;
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(half)))
+            .with_metadata_cache_limit(FOOTER_CACHE_BYTES.min(half / 2))
+            .build_arc()
+            .expect("an environment in memory needs nothing from the system");
+        let config = SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(1);
+        let task = Arc::new(TaskContext::default().with_session_config(config).with_runtime(environment));
+        Self {
+            handle: runtime.handle().clone(),
+            _threads: Arc::new(Threads(Some(runtime))),
+            context: Context { task, limit_bytes: limits.memory_bytes },
+            budget: Arc::new(Semaphore::new((half / BUDGET_UNIT_BYTES).max(1))),
+            threads: limits.threads,
+        }
+    }
+
+    pub fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    /// Counts the rows of a scan.
+    pub async fn count(&self, scan: Scan) -> Result<u64, Error> {
+        let parts = scan.parts();
+        let scan = Arc::new(scan);
+        let counts = futures::stream::iter(0..parts).map(|part| {
+            let scan = scan.clone();
+            let count = async move {
+                let mut stream = scan.open(part)?;
+                let mut rows = 0_u64;
+                while let Some(batch) = stream.next().await {
+                    rows += batch.map_err(|e| scan.fail(e))?.num_rows() as u64;
+                }
+                Ok(rows)
+            };
+            Owned(self.handle.spawn(count)).join()
+        });
+        let mut counts = counts.buffered(self.threads + 1);
+        let mut rows = 0;
+        while let Some(count) = counts.next().await {
+            rows += count?;
+        }
+        Ok(rows)
+    }
+
+    /// Runs `job` over every run of `rows_per_job` rows; the results in order.
+    pub fn run<T, F>(
+        &self,
+        scan: Scan,
+        rows_per_job: usize,
+        job: F,
+    ) -> impl Stream<Item = Result<T, Error>> + Send + 'static
+    where
+        T: Send + 'static,
+        F: Fn(Part) -> Result<T, Error> + Send + Sync + 'static,
+    {
+        let (results, out) = mpsc::channel(self.threads * 2);
+        let flight = Arc::new(Flight::default());
+        let driver = Driver {
+            handle: self.handle.clone(),
+            budget: self.budget.clone(),
+            flight: flight.clone(),
+            job: Arc::new(job),
+            results,
+        };
+        let parts = Parts::new(self.handle.clone(), scan, self.threads + 1);
+        let driver = Owned(self.handle.spawn(driver.drive(parts, rows_per_job)));
+        let state = Some((self.clone(), out, driver, flight));
+        futures::stream::unfold(state, |state| async move {
+            // The pipeline is kept so that its threads outlive the plan.
+            let (pipeline, mut out, driver, flight) = state?;
+            let Some((result, permit)) = out.recv().await else {
+                return match driver.join().await {
+                    Ok(()) => None,
+                    Err(e) => Some((Err(e), None)),
+                };
+            };
+            let result = Owned::join(result).await;
+            drop(permit);
+            flight.landed();
+            let state = result.is_ok().then_some((pipeline, out, driver, flight));
+            Some((result, state))
+        })
+    }
+}
+
+/// Jobs of one plan that were started and not yet taken.
+#[derive(Default)]
+struct Flight {
+    jobs: AtomicUsize,
+    changed: Notify,
+}
+
+impl Flight {
+    fn landed(&self) {
+        self.jobs.fetch_sub(1, Ordering::AcqRel);
+        self.changed.notify_one();
+    }
+
+    /// Room in the budget for one more job. A plan that has nothing in flight gets on without, so
+    /// that no plan waits for ever for others whose callers are slow.
+    async fn take_off(&self, budget: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let units = (JOB_BYTES / BUDGET_UNIT_BYTES) as u32;
+        let permit = loop {
+            if self.jobs.load(Ordering::Acquire) == 0 {
+                break budget.clone().try_acquire_many_owned(units).ok();
+            }
+            tokio::select! {
+                permit = budget.clone().acquire_many_owned(units) => break permit.ok(),
+                () = self.changed.notified() => {}
+            }
+        };
+        self.jobs.fetch_add(1, Ordering::AcqRel);
+        permit
+    }
+}
+
+type Landing<T> = (Owned<Result<T, Error>>, Option<OwnedSemaphorePermit>);
+
+struct Driver<T, F> {
+    handle: Handle,
+    budget: Arc<Semaphore>,
+    flight: Arc<Flight>,
+    job: Arc<F>,
+    results: mpsc::Sender<Landing<T>>,
+}
+
+impl<T, F> Driver<T, F>
+where
+    T: Send + 'static,
+    F: Fn(Part) -> Result<T, Error> + Send + Sync + 'static,
+{
+    fn drive(self, mut parts: Parts, rows_per_job: usize) -> impl Future<Output = Result<(), Error>> + Send {
+        async move {
+            let mut batches = Vec::new();
+            let mut rows = 0;
+            while let Some(mut batch) = parts.next().await? {
+                while rows + batch.num_rows() >= rows_per_job {
+                    let head = rows_per_job - rows;
+                    batches.push(batch.slice(0, head));
+                    batch = batch.slice(head, batch.num_rows() - head);
+                    if !self.start(Part { batches: std::mem::take(&mut batches) }).await {
+                        return Ok(());
+                    }
+                    rows = 0;
+                }
+                if batch.num_rows() > 0 {
+                    rows += batch.num_rows();
+                    batches.push(batch);
+                }
+            }
+            if rows > 0 {
+                self.start(Part { batches }).await;
+            }
+            Ok(())
+        }
+    }
+
+    /// Starts a job; false if nobody waits for results any more.
+    async fn start(&self, part: Part) -> bool {
+        let permit = self.flight.take_off(&self.budget).await;
+        let job = self.job.clone();
+        let task = Owned(self.handle.spawn(async move { job(part) }));
+        self.results.send((task, permit)).await.is_ok()
+    }
+}
+
+/// The batches of a scan in sequence, a few parts ahead.
+struct Parts {
+    handle: Handle,
+    scan: Arc<Scan>,
+    next: usize,
+    ahead: usize,
+    open: VecDeque<(mpsc::Receiver<RecordBatch>, Owned<Result<(), Error>>)>,
+}
+
+impl Parts {
+    fn new(handle: Handle, scan: Scan, ahead: usize) -> Self {
+        Self { handle, scan: Arc::new(scan), next: 0, ahead, open: VecDeque::new() }
+    }
+
+    async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
+        loop {
+            while self.open.len() < self.ahead && self.next < self.scan.parts() {
+                let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
+                let task = read_part(self.scan.clone(), self.next, batches);
+                self.open.push_back((receiver, Owned(self.handle.spawn(task))));
+                self.next += 1;
+            }
+            let Some((receiver, _)) = self.open.front_mut() else {
+                return Ok(None);
+            };
+            if let Some(batch) = receiver.recv().await {
+                return Ok(Some(batch));
+            }
+            // The channel also closes when the part failed: only its own word counts.
+            if let Some((_, task)) = self.open.pop_front() {
+                task.join().await?;
+            }
+        }
+    }
+}
+
+async fn read_part(scan: Arc<Scan>, part: usize, batches: mpsc::Sender<RecordBatch>) -> Result<(), Error> {
+    let mut stream = scan.open(part)?;
+    while let Some(batch) = stream.next().await {
+        let mut batch = batch.map_err(|e| scan.fail(e))?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        if scan.filtered() {
+            batch = compact(batch)?;
+        }
+        if batches.send(batch).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Views of a few rows keep whole pages of text alive. Copies the text of sparse batches, so that
+/// what waits for its chunk is no larger than its rows.
+fn compact(batch: RecordBatch) -> Result<RecordBatch, Error> {
+    let sparse = |column: &ArrayRef| {
+        *column.data_type() == DataType::Utf8View
+            && column.as_string_view().data_buffers().iter().map(|b| b.len()).sum::<usize>() > 4096 + column.len() * 256
+    };
+    if !batch.columns().iter().any(sparse) {
+        return Ok(batch);
+    }
+    let copy = |column: &ArrayRef| {
+        if sparse(column) { Arc::new(column.as_string_view().gc()) as ArrayRef } else { column.clone() }
+    };
+    let columns = batch.columns().iter().map(copy).collect();
+    RecordBatch::try_new(batch.schema(), columns).map_err(|e| Error::Query(Box::new(e)))
+}

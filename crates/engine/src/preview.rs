@@ -1,0 +1,133 @@
+//! What an export would hold: totals over all selected rows, and the first rows as texts.
+//!
+//! The totals read only the columns that they add up; the first rows read every column but stop
+//! as soon as there are enough. Dropping the future stops both.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use payouts_model::id::canonical;
+use payouts_model::report::FieldRole;
+use payouts_model::{FieldType, Totals};
+
+use crate::encode::plain_text;
+use crate::layout::{Layout, needed_fields};
+use crate::pipeline::{Part, Pipeline};
+use crate::scan::Scan;
+use crate::totals::{Adder, TotalsPlan};
+use crate::{Error, Plan, Preview};
+
+/// Rows that are added up at a time.
+const ROWS_PER_JOB: usize = 65_536;
+
+pub(crate) async fn run(
+    pipeline: &Pipeline,
+    plan: &Plan,
+    zone: chrono_tz::Tz,
+    id_lists: &[(usize, Vec<String>)],
+    first_rows_max: usize,
+) -> Result<Preview, Error> {
+    let first_rows = first_rows(pipeline, plan, first_rows_max);
+    let sums = sums(pipeline, plan, zone, id_lists);
+    let (mut preview, first_rows) = futures::future::try_join(sums, first_rows).await?;
+    preview.first_rows = first_rows;
+    Ok(preview)
+}
+
+async fn first_rows(pipeline: &Pipeline, plan: &Plan, max: usize) -> Result<Vec<Vec<Option<String>>>, Error> {
+    let mut texts = Vec::new();
+    if max == 0 {
+        return Ok(texts);
+    }
+    let layout = Layout::new(&plan.snapshot, &plan.columns, &needed_fields(&plan.snapshot.report, &plan.columns));
+    let scan = Scan::new(plan, &layout, pipeline.context())?;
+    // The adder is here for its check of the scope alone.
+    let guard = TotalsPlan::new(&layout, &[], &plan.scope, None);
+    let read = move |part: Part| {
+        let mut texts = Vec::new();
+        for batch in &part.batches {
+            let columns = layout.read(batch)?;
+            Adder::new(&guard).add(&columns, batch.num_rows())?;
+            for row in 0..batch.num_rows() {
+                texts.push(layout.file().iter().map(|&at| plain_text(&columns[at], row)).collect());
+            }
+        }
+        Ok(texts)
+    };
+    let mut parts = pipeline.run(scan, max, read).boxed();
+    if let Some(part) = parts.next().await {
+        texts = part?;
+    }
+    Ok(texts)
+}
+
+struct Sums {
+    totals: Totals,
+    months: BTreeMap<String, Totals>,
+    /// For each list, the positions of the ids that were found.
+    found: Vec<HashSet<String>>,
+}
+
+async fn sums(
+    pipeline: &Pipeline,
+    plan: &Plan,
+    zone: chrono_tz::Tz,
+    id_lists: &[(usize, Vec<String>)],
+) -> Result<Preview, Error> {
+    let report = &plan.snapshot.report;
+    let window = report.role(FieldRole::Window);
+    let mut fields = needed_fields(report, &plan.columns);
+    let added = |kind| matches!(kind, FieldType::Amount | FieldType::Date | FieldType::Timestamp);
+    fields.extend(plan.columns.iter().copied().filter(|&c| added(report.fields[c].kind)));
+    fields.push(window);
+    fields.extend(id_lists.iter().map(|(field, _)| *field));
+    let layout = Layout::new(&plan.snapshot, &[], &fields);
+    let scan = Scan::new(plan, &layout, pipeline.context())?;
+    let totals = TotalsPlan::new(&layout, &plan.columns, &plan.scope, Some((window, zone)));
+    let wanted: Vec<(usize, HashSet<String>)> = id_lists
+        .iter()
+        .map(|(field, ids)| {
+            (
+                layout.position(*field).expect("the layout reads them"),
+                ids.iter().map(|id| canonical(id).to_owned()).collect(),
+            )
+        })
+        .collect();
+    let wanted = Arc::new(wanted);
+    let add = move |part: Part| {
+        let mut adder = Adder::new(&totals);
+        let mut found = vec![HashSet::new(); wanted.len()];
+        for batch in &part.batches {
+            let columns = layout.read(batch)?;
+            adder.add(&columns, batch.num_rows())?;
+            for ((position, ids), found) in wanted.iter().zip(&mut found) {
+                let mut last = None;
+                for id in (0..batch.num_rows()).filter_map(|row| columns[*position].text(row)) {
+                    if last != Some(id) && ids.contains(canonical(id)) {
+                        found.insert(canonical(id).to_owned());
+                    }
+                    last = Some(id);
+                }
+            }
+        }
+        Ok(Sums { months: adder.by_month(), totals: adder.finish(), found })
+    };
+    let mut preview = Preview::default();
+    let mut found: Vec<HashSet<String>> = vec![HashSet::new(); id_lists.len()];
+    let mut parts = pipeline.run(scan, ROWS_PER_JOB, add).boxed();
+    while let Some(part) = parts.next().await {
+        let part = part?;
+        preview.totals.merge(&part.totals);
+        for (month, totals) in part.months {
+            preview.months.entry(month).or_default().merge(&totals);
+        }
+        for (all, some) in found.iter_mut().zip(part.found) {
+            all.extend(some);
+        }
+    }
+    for ((_, ids), found) in id_lists.iter().zip(&found) {
+        preview.not_found.extend(ids.iter().filter(|id| !found.contains(canonical(id))).cloned());
+    }
+    Ok(preview)
+}

@@ -1,0 +1,213 @@
+//! A payments table with everything that is awkward, written by hand.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use futures::StreamExt;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use payouts_filter::Expr;
+use payouts_filter::ast::Value;
+use payouts_ledger::{ColumnSource, DataFile, ReadAs, Snapshot};
+use payouts_model::{Catalog, Chunk, FieldType, Packaging, Report, ReportName, Scope, TextFormat, Timestamp};
+use tempfile::TempDir;
+
+use crate::{Engine, Error, Limits, Plan};
+
+/// The payments report.
+pub fn report() -> Arc<Report> {
+    Catalog::builtin().report(ReportName::Payments).clone()
+}
+
+/// The index of a field.
+pub fn field(name: &str) -> usize {
+    report().index_of(name).expect("a field of payments")
+}
+
+/// The type that a field is stored as in a table of our own.
+pub fn stored_type(kind: FieldType) -> DataType {
+    match kind {
+        FieldType::Amount => DataType::Decimal128(18, 4),
+        FieldType::Number => DataType::Decimal128(18, 8),
+        FieldType::Integer => DataType::Int64,
+        FieldType::Date => DataType::Date32,
+        FieldType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        FieldType::Boolean => DataType::Boolean,
+        FieldType::Id | FieldType::Text | FieldType::Enum | FieldType::Guid => DataType::Utf8,
+    }
+}
+
+pub const PROGRAMS: [&str; 4] = ["CSP Direct Bill Partner", "Programme, with \"quotes\"", "Störe", "Azure Marketplace"];
+pub const STATUSES: [&str; 4] = ["SENT", "FAILED", "IN PROGRESS", "sent"];
+pub const NAMES: [&str; 5] = ["Fabrikam, Inc.", "北京科技有限公司", "O\"Neil\r\nSons", "Plain", " blank "];
+
+/// The participant of a row: ten rows each, some with zeros in front, one that is not digits.
+pub fn participant(row: usize) -> String {
+    let number = 1_000_000 + row / 10;
+    match row / 10 % 7 {
+        3 => format!("{number:0>12}"),
+        5 => format!("{number:0>70}"),
+        6 => format!("P-{number}"),
+        _ => number.to_string(),
+    }
+}
+
+/// One field of one row as the filter's interpreter sees it.
+pub fn value(field: &str, row: usize) -> Value {
+    let text = |t: &str| Value::Text(t.to_owned());
+    let amount = |v: i128| Value::Number(payouts_filter::number::Decimal::from_scaled(v, 4));
+    match field {
+        "participantID" => text(&participant(row)),
+        "participantIDType" => text("MPN"),
+        "participantName" => text(NAMES[row / 10 % NAMES.len()]),
+        "programName" => text(PROGRAMS[row % PROGRAMS.len()]),
+        "paymentMethod" => text(if row % 3 == 0 { "Wire" } else { "ElectronicBankTransfer" }),
+        "paymentID" if row % 5 == 0 => Value::Null,
+        "paymentID" => text(&format!("{:0>12}", 6_772_000_000 + row * 17)),
+        "paymentStatus" => text(STATUSES[row % STATUSES.len()]),
+        "paymentStatusDescription" if row % 2 == 0 => Value::Null,
+        "paymentStatusDescription" => text(if row % 3 == 0 { "" } else { "Sent to the bank; ask it." }),
+        "CIReferenceNumber" => Value::Null,
+        "payoutOrderType" => text(["REBATE", "COOP", "FEE", "SELL"][row / 3 % 4]),
+        "earnedCurrencyCode" | "paymentCurrencyCode" => text(["EUR", "USD", "JPY"][row / 7 % 3]),
+        "salesTax" if row % 3 == 0 => Value::Null,
+        "serviceFeeTax" if row % 4 == 0 => Value::Null,
+        "paymentDate" if row % 6 == 0 => Value::Null,
+        "paymentDate" => Value::Date(19_400 + (row % 97) as i32),
+        "payoutStatusUpdateTS" => {
+            Value::Instant(1_672_531_200_000_000 + row as i64 * 3_600_123_456 % 40_000_000_000_000)
+        }
+        "earned" => amount(row as i128 * 7919 % 1_000_003 - 200_000),
+        "totalPayment" => amount((row as i128 % 50) * 10_000),
+        _ => amount(row as i128 % 11 * 2500 - 5000),
+    }
+}
+
+fn column(report: &Report, index: usize, rows: std::ops::Range<usize>) -> ArrayRef {
+    let spec = &report.fields[index];
+    let values: Vec<Value> = rows.map(|row| value(&spec.name, row)).collect();
+    let scaled = |v: &Value, scale| match v {
+        Value::Number(n) => match n.scaled(scale) {
+            payouts_filter::number::Scaled::Exact(n) => Some(n),
+            _ => None,
+        },
+        _ => None,
+    };
+    match spec.kind {
+        FieldType::Amount => Arc::new(
+            values.iter().map(|v| scaled(v, 4)).collect::<Decimal128Array>().with_precision_and_scale(18, 4).unwrap(),
+        ),
+        FieldType::Date => Arc::new(
+            values.iter().map(|v| if let Value::Date(d) = v { Some(*d) } else { None }).collect::<Date32Array>(),
+        ),
+        FieldType::Timestamp => Arc::new(
+            values
+                .iter()
+                .map(|v| if let Value::Instant(t) = v { Some(*t) } else { None })
+                .collect::<TimestampMicrosecondArray>()
+                .with_timezone("UTC"),
+        ),
+        _ => Arc::new(
+            values
+                .iter()
+                .map(|v| if let Value::Text(t) = v { Some(t.as_str()) } else { None })
+                .collect::<StringArray>(),
+        ),
+    }
+}
+
+/// The schema of our own table.
+pub fn schema(report: &Report) -> SchemaRef {
+    Arc::new(Schema::new(
+        report.fields.iter().map(|f| Field::new(&*f.name, stored_type(f.kind), true)).collect::<Vec<_>>(),
+    ))
+}
+
+/// A table on disk.
+pub struct Table {
+    pub snapshot: Arc<Snapshot>,
+    pub folder: TempDir,
+}
+
+/// Writes batches as one file, `row_group` rows to a group.
+pub fn write_file(path: &Path, batches: &[RecordBatch], row_group: usize) -> DataFile {
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(row_group))
+        .set_data_page_row_count_limit(200)
+        .set_write_batch_size(100)
+        .build();
+    let mut writer =
+        ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batches[0].schema(), Some(properties)).unwrap();
+    for batch in batches {
+        writer.write(batch).unwrap();
+    }
+    let rows = writer.close().unwrap().file_metadata().num_rows();
+    DataFile {
+        path: path.to_owned(),
+        size_bytes: std::fs::metadata(path).unwrap().len(),
+        rows: Some(rows as u64),
+        partition_values: vec![],
+    }
+}
+
+/// A snapshot of files that all have `schema`, with every field under its own name.
+pub fn snapshot(files: Vec<DataFile>, schema: SchemaRef) -> Arc<Snapshot> {
+    let report = report();
+    let source = |name: &str| match schema.index_of(name) {
+        Ok(_) => ColumnSource::Column { name: name.to_owned(), read: ReadAs::Same },
+        Err(_) => ColumnSource::Null,
+    };
+    let columns = report.fields.iter().map(|f| source(&f.name)).collect();
+    Arc::new(Snapshot { report, version: 3, data_as_of: Timestamp(0), files, schema, columns })
+}
+
+/// `rows` rows over files of `per_file` rows.
+pub fn table(rows: usize, per_file: usize, row_group: usize) -> Table {
+    let folder = tempfile::tempdir().unwrap();
+    let report = report();
+    let schema = schema(&report);
+    let mut files = Vec::new();
+    for from in (0..rows).step_by(per_file) {
+        let to = rows.min(from + per_file);
+        let columns = (0..report.fields.len()).map(|i| column(&report, i, from..to)).collect();
+        let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
+        files.push(write_file(&folder.path().join(format!("part {from}.parquet")), &[batch], row_group));
+    }
+    Table { snapshot: snapshot(files, schema), folder }
+}
+
+/// A plan over a snapshot: CSV in a ZIP of the default columns.
+pub fn plan(snapshot: &Arc<Snapshot>, predicate: Option<Expr>, scope: Scope) -> Plan {
+    Plan {
+        snapshot: snapshot.clone(),
+        predicate,
+        scope,
+        columns: snapshot.report.default_columns(),
+        text: TextFormat::Csv,
+        packaging: Packaging::Zip,
+    }
+}
+
+/// An engine.
+pub fn engine(threads: usize) -> Engine {
+    Engine::new(Limits { threads, memory_bytes: 64 << 20 })
+}
+
+/// Everything that a plan gives.
+pub async fn collect(engine: &Engine, plan: &Plan) -> Result<Vec<Chunk>, Error> {
+    let mut stream = engine.run(plan)?;
+    let mut chunks = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        chunks.push(chunk?);
+    }
+    Ok(chunks)
+}
+
+/// The text of chunks as records.
+pub fn records(chunks: &[Chunk]) -> Vec<Vec<String>> {
+    let text: Vec<u8> = chunks.iter().flat_map(|c| c.text.iter().copied()).collect();
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_slice());
+    reader.records().map(|r| r.unwrap().iter().map(str::to_owned).collect()).collect()
+}
