@@ -72,8 +72,6 @@ pub type Observer<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 /// A file that is proved to be the Export.
 #[derive(Clone, Debug)]
 pub struct Fetched {
-    /// The Export as it ended.
-    pub export: ExportView,
     /// Its manifest.
     pub manifest: ManifestView,
     /// The manifest as it came.
@@ -225,7 +223,7 @@ impl Client {
             }
         };
         download::publish(&part, out)?;
-        Ok(Fetched { export, manifest, manifest_text, checked })
+        Ok(Fetched { manifest, manifest_text, checked })
     }
 
     fn url(&self, report: ReportName, more: &[&str]) -> Url {
@@ -270,9 +268,13 @@ impl Client {
                 Err(source) => (Error::Transport { doing: format!("cannot reach {}", self.base), source }, None),
             };
             failures += 1;
-            // Nobody listening at all will hardly change within seconds.
-            let refused = matches!(&error, Error::Transport { source, .. } if source.is_connect());
-            if failures >= ATTEMPTS_MAX || (refused && failures >= 3) {
+            // A service that is not there, or that breaks at this request, will hardly change soon.
+            let stubborn = match &error {
+                Error::Transport { source, .. } => source.is_connect(),
+                Error::Refused { status, .. } => *status == 500,
+                _ => false,
+            };
+            if failures >= ATTEMPTS_MAX || (stubborn && failures >= 3) {
                 return Err(error);
             }
             observer(Event::Retrying(&error.to_string()));

@@ -51,7 +51,7 @@ impl Server {
     /// Stops in order, and waits for it.
     pub async fn stop(self) -> Result<(), Failure> {
         // A service that ended by itself has nobody listening here; its result tells.
-        drop(self.stop.send(()));
+        let _ = self.stop.send(());
         self.task.await.context("the service broke")?.context("the service ended")
     }
 }

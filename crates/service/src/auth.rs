@@ -5,7 +5,7 @@
 //! once; whoever is refused learns nothing but that. Tokens are never logged.
 //!
 //! Rooms: `token` (what a token must be), `keys` (an issuer's published keys), `cache` (tokens that
-//! were verified lately), `dev` (the built-in issuer).
+//! were verified lately), `rate` (requests per caller), `dev` (the built-in issuer).
 //!
 //! The tenant of a caller is `tenant` of its issuer's configuration where that is set, otherwise
 //! the text of the tenant claim (`tid`) after the issuer's `tenant_prefix`. The configuration sees
@@ -15,6 +15,7 @@
 mod cache;
 pub mod dev;
 mod keys;
+mod rate;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -30,13 +31,14 @@ use crate::app::App;
 use crate::config::{Config, IssuerConfig};
 use cache::Verified;
 use keys::{KeySource, Unknown};
+use rate::Rate;
 use token::Unverified;
 
 /// A token longer than this is refused unread.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
 /// Somebody whose token was verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// The tenant.
     pub tenant: TenantId,
@@ -48,12 +50,14 @@ pub struct Caller {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Rejection {
-    /// Unauthenticated, NoGrants, Unavailable or Internal.
+    /// Unauthenticated, NoGrants, TooManyRequests, Unavailable or Internal.
     pub code: ErrorCode,
     /// For the caller.
     pub message: String,
     /// The `WWW-Authenticate` header of a 401.
     pub www_authenticate: Option<&'static str>,
+    /// When to try again, in seconds.
+    pub retry_after_seconds: Option<u64>,
 }
 
 /// Extractor: the caller has a valid token and at least one grant.
@@ -69,6 +73,7 @@ pub struct Verifier {
     issuers: Vec<TrustedIssuer>,
     dev: Option<dev::Issuer>,
     verified: Verified,
+    rate: Rate,
 }
 
 #[derive(Debug)]
@@ -104,7 +109,7 @@ impl Verifier {
             keys: KeySource::new(client.clone(), &rules.discovery_url, &rules.issuer),
         });
         let dev = if config.dev { Some(dev_issuer(&config.keys_dir())?) } else { None };
-        Ok(Self { issuers: issuers.collect(), dev, verified: Verified::default() })
+        Ok(Self { issuers: issuers.collect(), dev, verified: Verified::default(), rate: Rate::new(&config.limits) })
     }
 
     /// The built-in issuer, when it is on.
@@ -148,6 +153,7 @@ impl Verifier {
                 code: ErrorCode::Unavailable,
                 message: "The token issuer's keys cannot be fetched at the moment; try again.".into(),
                 www_authenticate: None,
+                retry_after_seconds: Some(5),
             },
         })?;
         let claims = unverified.verify(token, &key).map_err(refuse)?;
@@ -167,12 +173,17 @@ fn refuse(reason: &'static str) -> Rejection {
 }
 
 impl Rejection {
+    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), www_authenticate: None, retry_after_seconds: None }
+    }
+
     /// 401, and nothing that helps an attacker.
     pub fn unauthenticated() -> Self {
         Self {
             code: ErrorCode::Unauthenticated,
             message: "A valid bearer token is needed.".into(),
             www_authenticate: Some("Bearer error=\"invalid_token\""),
+            retry_after_seconds: None,
         }
     }
 }
@@ -192,28 +203,23 @@ pub fn bearer(headers: &http::HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Verifies the request's token and looks the caller's grants up.
+/// Verifies the request's token, counts the request and looks the caller's grants up.
 pub async fn authenticate(headers: &http::HeaderMap, app: &App) -> Result<Viewer, Rejection> {
     let token = bearer(headers).ok_or_else(|| refuse("no bearer token"))?;
     let now = app.clock.now();
-    let Caller { tenant, principal } = app.tokens.verify(token, now).await?;
+    let caller = app.tokens.verify(token, now).await?;
+    app.tokens.rate.admit(&caller, now)?;
+    let Caller { tenant, principal } = caller;
     let (role, scope) = app.store.access(&tenant, &principal, now).await.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "grants cannot be read");
-        Rejection {
-            code: ErrorCode::Internal,
-            message: "The grants cannot be read; try again.".into(),
-            www_authenticate: None,
-        }
+        Rejection::new(ErrorCode::Internal, "The grants cannot be read; try again.")
     })?;
     if scope.is_empty() {
-        return Err(Rejection {
-            code: ErrorCode::NoGrants,
-            message: format!(
-                "Nothing is granted to principal '{principal}' of tenant '{tenant}'. \
-                 The operator grants it with: payouts grant --data DIR --tenant '{tenant}' --principal '{principal}' --participant ID"
-            ),
-            www_authenticate: None,
-        });
+        let message = format!(
+            "Nothing is granted to principal '{principal}' of tenant '{tenant}'. \
+             The operator grants it with: payouts grant --data DIR --tenant '{tenant}' --principal '{principal}' --participant ID"
+        );
+        return Err(Rejection::new(ErrorCode::NoGrants, message));
     }
     Ok(Viewer { tenant, principal, role, scope })
 }

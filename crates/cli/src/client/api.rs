@@ -102,8 +102,6 @@ pub struct ManifestView {
 /// A file of a manifest.
 #[derive(Clone, Debug, Deserialize)]
 pub struct FileView {
-    /// Its name.
-    pub name: String,
     /// Its bytes.
     pub bytes: u64,
     /// SHA-256 of them, lower-case hex.
@@ -134,8 +132,6 @@ pub struct TotalView {
     pub column: String,
     /// The currency.
     pub currency: String,
-    /// The payment status.
-    pub payment_status: String,
     /// Rows with an amount.
     pub rows: u64,
     /// The exact sum.
