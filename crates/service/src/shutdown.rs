@@ -105,11 +105,20 @@ impl Group {
 }
 
 /// Every task of the running service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tasks {
     answering: Group,
     working: Group,
     sweeping: Group,
+    hand_back: Duration,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        let group = Group::default;
+        let hand_back = Duration::from_millis(HAND_BACK_MS);
+        Self { answering: group(), working: group(), sweeping: group(), hand_back }
+    }
 }
 
 impl Tasks {
@@ -157,13 +166,13 @@ impl Tasks {
         tokio::join!(self.answering.drain(grace), self.working.drain(grace));
         self.answering.stop.end();
         self.working.stop.end();
-        let hand_back = Instant::now() + Duration::from_millis(HAND_BACK_MS);
+        let hand_back = Instant::now() + self.hand_back;
         tokio::join!(self.answering.drain(hand_back), self.working.drain(hand_back));
         self.answering.abort(Stage::Answering);
         self.working.abort(Stage::Working);
         info!("stopping: work is done or handed back");
         self.sweeping.stop.end();
-        self.sweeping.drain(Instant::now() + Duration::from_millis(HAND_BACK_MS)).await;
+        self.sweeping.drain(Instant::now() + self.hand_back).await;
         self.sweeping.abort(Stage::Sweeping);
         info!("stopped");
     }

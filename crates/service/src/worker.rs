@@ -14,7 +14,7 @@ mod file;
 mod heart;
 mod node;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trail;
 mod writing;
 

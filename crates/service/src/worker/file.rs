@@ -87,6 +87,9 @@ fn plan(snapshot: Arc<Snapshot>, claim: &Claim) -> Result<Plan, Fault> {
 
 /// The normal form read again. It means the same whatever the time zone and the aliases are now.
 fn predicate(query: &Query, report: &Report) -> Result<Option<Expr>, Fault> {
+    if query.filter.is_empty() {
+        return Ok(None);
+    }
     let context = Context { report, time_zone: Tz::UTC, now: query.now, program_aliases: &Default::default() };
     match Filter::parse(&query.filter, &context) {
         Ok(filter) => Ok(filter.map(|f| f.predicate)),
