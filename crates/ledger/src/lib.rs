@@ -31,7 +31,7 @@ pub enum Error {
         path: String,
     },
     /// The asked version, or a file of it, is gone.
-    #[error("version {version} of {report} is gone")]
+    #[error("version {version} of {report} is not there (any more): ask for the newest")]
     VersionGone {
         /** report */
         report: ReportName,
@@ -138,18 +138,21 @@ impl Ledger {
         if version > newest {
             return Err(Error::VersionGone { report, version });
         }
-        let snapshot = match self.cached(report, version) {
+        let cached = self.cached(report, version);
+        // A file of the newest version stays; those of older ones may be cleared at any time.
+        let check_files = cached.is_none() || version < newest;
+        let snapshot = match cached {
             Some(snapshot) => snapshot,
             None => {
-                let catalog_report = self.catalog.report(report);
-                let loaded =
-                    Arc::new(Snapshot::load(&folder, catalog_report, version, self.sources.get(&report)).await?);
-                self.keep(loaded.clone());
-                loaded
+                let source = self.sources.get(&report);
+                Arc::new(Snapshot::load(&folder, self.catalog.report(report), version, source).await?)
             }
         };
-        match snapshot.files.iter().find(|f| !f.path.exists()) {
-            None => Ok(snapshot),
+        match snapshot.files.iter().find(|f| check_files && !f.path.exists()) {
+            None => {
+                self.keep(snapshot.clone());
+                Ok(snapshot)
+            }
             Some(_) if version < newest => Err(Error::VersionGone { report, version }),
             Some(file) => Err(Error::Unsupported {
                 report,
@@ -197,16 +200,16 @@ impl Ledger {
             .map_err(|source| Error::Io { context: format!("finding {}", folder.display()), source })
     }
 
+    /// Takes a snapshot out of the cache; [`Ledger::keep`] puts it back as the last one used.
     fn cached(&self, report: ReportName, version: u64) -> Option<Arc<Snapshot>> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let place = cache.iter().position(|s| s.report.name == report && s.version == version)?;
-        let snapshot = cache.remove(place)?;
-        cache.push_back(snapshot.clone());
-        Some(snapshot)
+        cache.remove(place)
     }
 
     fn keep(&self, snapshot: Arc<Snapshot>) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.retain(|s| (s.report.name, s.version) != (snapshot.report.name, snapshot.version));
         cache.push_back(snapshot);
         if cache.len() > SNAPSHOTS_KEPT {
             cache.pop_front();

@@ -10,7 +10,7 @@ mod random;
 mod world;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -67,6 +67,11 @@ pub fn make(
     options: &Options,
     progress: &(dyn Fn(ReportName, u64) + Sync),
 ) -> Result<Made, Error> {
+    if options.participants == Some(0) && options.rows.max(options.earnings) > 0 {
+        return Err(Error::Invalid(
+            "a sample with rows needs at least one participant: give --participants 1 or more".into(),
+        ));
+    }
     let world = World::new(options);
     let mut made = world.examples();
     let mut missing = Vec::new();
@@ -122,8 +127,13 @@ fn make_table(
     remove_leftovers(&folder)?;
     let table = Table::open(&folder, report)?;
     let chunks = chunks(&world.participants, rows_of(report.name), FILE_ROWS);
-    let done = AtomicU64::new(0);
-    let tell = |rows: usize| progress(report.name, done.fetch_add(rows as u64, Ordering::Relaxed) + rows as u64);
+    let done = Mutex::new(0);
+    // Told under the lock, so that it never goes backwards.
+    let tell = |rows: usize| {
+        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+        *done += rows as u64;
+        progress(report.name, *done);
+    };
     let files = make_files(&table, report, world, &chunks, &tell)?;
     let properties =
         vec![(PROPERTY.to_owned(), serde_json::to_string(options).map_err(|e| Error::Invalid(e.to_string()))?)];

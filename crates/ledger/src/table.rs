@@ -8,6 +8,7 @@
 pub(crate) mod log;
 mod order;
 mod stats;
+mod vacuum;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -151,6 +152,12 @@ impl Table {
         Ok(version)
     }
 
+    /// Deletes data files that no version since `cutoff` needs and that are older than that
+    /// themselves; returns how many. Older versions can no longer be read afterwards.
+    pub fn vacuum(&self, cutoff: Timestamp) -> Result<u64, Error> {
+        vacuum::run(self, cutoff)
+    }
+
     /// The metadata action, where the table is new or its columns are no longer the report's.
     fn new_metadata(&self, note: &CommitNote) -> Result<Option<serde_json::Value>, Error> {
         let wanted = schema(&self.report);
@@ -175,3 +182,6 @@ pub(crate) fn block_on<T: Send>(future: impl Future<Output = Result<T, Error>> +
     };
     std::thread::scope(|scope| scope.spawn(run).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -257,6 +257,7 @@ struct Info {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Change {
+    path: String,
     #[serde(default)]
     data_change: bool,
 }
@@ -267,6 +268,8 @@ pub(crate) struct Commit {
     pub at: Timestamp,
     /// Whether it changes data (not only the layout of files).
     pub changes_data: bool,
+    /// The paths that it removes, as they stand in the log.
+    pub removed: Vec<String>,
     /// The properties of its note.
     pub user_metadata: Option<Value>,
 }
@@ -281,13 +284,15 @@ pub(crate) fn commit(root: &Path, version: u64) -> Result<Option<Commit>, Error>
     };
     let mut info = Info::default();
     let mut changes_data = false;
+    let mut removed = Vec::new();
     for line in BufReader::new(&file).lines() {
         let line = line.map_err(io(format!("reading {}", path.display())))?;
         if line.trim().is_empty() {
             continue;
         }
         let line: Line = serde_json::from_str(&line).map_err(|e| Error::Invalid(format!("{}: {e}", path.display())))?;
-        changes_data |= [line.add, line.remove].into_iter().flatten().any(|c| c.data_change);
+        changes_data |= [&line.add, &line.remove].into_iter().flatten().any(|c| c.data_change);
+        removed.extend(line.remove.map(|r| r.path));
         info = line.commit_info.unwrap_or(info);
     }
     let at = match info.in_commit_timestamp.or(info.timestamp) {
@@ -302,7 +307,7 @@ pub(crate) fn commit(root: &Path, version: u64) -> Result<Option<Commit>, Error>
         Some(Value::String(text)) => serde_json::from_str(&text).ok().or(Some(Value::String(text))),
         other => other,
     };
-    Ok(Some(Commit { at, changes_data, user_metadata }))
+    Ok(Some(Commit { at, changes_data, removed, user_metadata }))
 }
 
 /// When the newest data up to `version` was committed. Where the log no longer says, the newest
