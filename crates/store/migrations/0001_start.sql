@@ -55,6 +55,14 @@ CREATE INDEX exports_counts ON exports (report, status);
 CREATE INDEX exports_files ON exports (file_expires_at) WHERE file_fence IS NOT NULL;
 CREATE INDEX exports_ended ON exports (ended_at) WHERE ended_at IS NOT NULL;
 
+-- When each tenant was served last, as a count of claims: who waited longest goes first.
+CREATE TABLE turns (
+    tenant TEXT NOT NULL PRIMARY KEY,
+    turn   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX turns_turn ON turns (turn);
+
 CREATE TABLE idempotency_keys (
     tenant         TEXT NOT NULL,
     principal      TEXT NOT NULL,

@@ -41,7 +41,7 @@ macro_rules! conformance_tests {
             durability: everything_survives_a_new_store, another_process_sees_it_at_once;
             grants: pairs_add_up, grants_run_out, granting_again_changes_until, revoking_takes_exactly_those,
                 applying_makes_it_so, names_that_look_like_all_are_not;
-            queue: oldest_first_within_a_tenant, fewest_running_first, ended_leases_are_claimed_again,
+            queue: oldest_first_within_a_tenant, fewest_running_first, tenants_take_turns, ended_leases_are_claimed_again,
                 ten_lost_leases_are_enough, taken_back_at_once, delays_are_honoured, handed_back_at_once,
                 positions_count_from_one, eight_claimers_take_each_once;
             retention: files_expire_once, purging_spares_files, keys_are_purged_after_a_day;

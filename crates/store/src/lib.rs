@@ -27,6 +27,17 @@ pub enum Error {
         #[source]
         source: sqlx::Error,
     },
+    /// The tables are not this version's.
+    #[error(
+        "{path} was written by another version of payouts (tables of version {version}): start the version that \
+         wrote it, or a newer one"
+    )]
+    OtherVersion {
+        /** the database */
+        path: String,
+        /** the first version of the tables that is unknown here, or not as it is known here */
+        version: i64,
+    },
     /// A row that this version cannot read.
     #[error("store: unreadable {what}")]
     Corrupt {
@@ -188,9 +199,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn delete(&self, viewer: &Viewer, report: ReportName, id: ExportId, now: Timestamp)
     -> Result<Deleted, Error>;
 
-    /// Claims the next Export: queued ones with the fewest running of its tenant first, then the
-    /// oldest; or one whose lease has run out (which counts a lost lease; at `lost_leases_max` it
-    /// is failed with WorkerLost instead and the search goes on).
+    /// Claims the next Export: of the tenant with the fewest running, among those of the one that
+    /// was served longest ago, its oldest. What can be claimed is queued, let go of with its delay
+    /// over, or has a lease that ran out (which counts a lost lease; at `lost_leases_max` it is
+    /// failed with WorkerLost instead and the search goes on).
     async fn claim(
         &self,
         node: &str,

@@ -23,6 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use payouts_model::{ExportId, Grant, PrincipalId, ReportName, Role, Scope, Status, TenantId, Timestamp, Viewer};
 use sqlx::Sqlite;
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::{Accepted, Claim, Completion, CreateExport, Deleted, Error, LetGo, Page, Store, Visible};
@@ -76,7 +77,7 @@ impl SqliteStore {
             SqlitePoolOptions::new().max_connections(max).acquire_timeout(wait).idle_timeout(None).max_lifetime(None)
         };
         let writer = pool(1).connect_with(options.clone()).await.map_err(at("open", true))?;
-        sqlx::migrate!("./migrations").run(&writer).await.map_err(|e| at("migrate", true)(e.into()))?;
+        sqlx::migrate!("./migrations").run(&writer).await.map_err(|e| migration_error(&path, e))?;
         let readers = pool(READERS_MAX).connect_with(options).await.map_err(at("open", true))?;
         drop(guard);
         Ok(Self { writer, readers, scopes: ScopeCache::default() })
@@ -101,6 +102,15 @@ impl SqliteStore {
 /// certainly aborted; a commit that fails may have taken effect.
 fn at(context: &'static str, aborted: bool) -> impl FnOnce(sqlx::Error) -> Error {
     move |source| Error::Database { context, aborted, source }
+}
+
+fn migration_error(path: &Path, error: MigrateError) -> Error {
+    match error {
+        MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => {
+            Error::OtherVersion { path: path.display().to_string(), version }
+        }
+        other => at("bring the tables to this version", true)(other.into()),
+    }
 }
 
 async fn commit(tx: WriteTx, context: &'static str) -> Result<(), Error> {

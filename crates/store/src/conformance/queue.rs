@@ -6,8 +6,8 @@ use std::sync::Arc;
 use payouts_model::{ErrorCode, Status};
 
 use super::{
-    ATTEMPTS_MAX, Fixture, LEASE_MS, LOST_MAX, START, accept, after, claim, everything, failure, id, request,
-    request_of, see, try_claim,
+    ATTEMPTS_MAX, Fixture, LEASE_MS, LOST_MAX, START, accept, after, claim, completion, everything, failure, id,
+    request, request_of, see, try_claim,
 };
 use crate::{LetGo, Store};
 
@@ -39,6 +39,23 @@ pub async fn fewest_running_first(fixture: &dyn Fixture) {
         order.push(claim(&*store, after(10)).await.export.tenant.as_str().to_owned());
     }
     assert_eq!(order, ["many", "one", "two", "many", "two", "many", "many", "many", "many"]);
+}
+
+/// With one slot nobody has any running when it is free: tenants take turns all the same.
+pub async fn tenants_take_turns(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    for n in 0..4 {
+        accept(&*store, request_of("many", n)).await;
+    }
+    accept(&*store, request_of("one", 4)).await;
+    accept(&*store, request_of("two", 5)).await;
+    let mut order = Vec::new();
+    for _ in 0..6 {
+        let held = claim(&*store, after(10)).await;
+        assert!(store.complete(&held, completion(&held, 1), after(11)).await.unwrap());
+        order.push(held.export.tenant.as_str().to_owned());
+    }
+    assert_eq!(order, ["many", "one", "two", "many", "many", "many"]);
 }
 
 /// A lease that ran out is claimed again under a greater fence, and counts as lost.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{FILE_NAME, SqliteStore};
-use crate::Store;
 use crate::conformance::{Fixture, accept, request, see};
+use crate::{Error, Store};
 
 /// A data directory of its own.
 struct Folder(tempfile::TempDir);
@@ -74,15 +74,45 @@ async fn many_may_open_a_new_folder_at_once() {
 }
 
 #[tokio::test]
-async fn a_full_queue_does_not_slow_a_claim_down_to_its_length() {
+async fn a_newer_versions_database_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).await.unwrap();
-    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(
-        "EXPLAIN QUERY PLAN SELECT min(e.seq) FROM exports e \
-         WHERE e.ended_at IS NULL AND e.tenant = 't' AND e.status = 'Queued'",
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9000, 'from the future', true, x'00', 0)",
     )
-    .fetch_all(&store.readers)
+    .execute(&store.writer)
     .await
     .unwrap();
-    assert!(plan.iter().all(|(.., step)| step.contains("exports_open")), "{plan:?}");
+    store.close().await;
+    let error = SqliteStore::open(folder.path()).await.unwrap_err();
+    assert!(matches!(error, Error::OtherVersion { version: 9000, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE_NAME);
+    let text = "dear diary\n".repeat(500);
+    std::fs::write(&path, &text).unwrap();
+    assert!(SqliteStore::open(folder.path()).await.is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+/// Every step of a claim reads through the index of the queue, so that the queue's length does
+/// not matter.
+#[tokio::test]
+async fn claims_read_heads_of_queues() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let plan: Vec<(i64, i64, i64, String)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", super::work::NEXT_CANDIDATE)))
+            .fetch_all(&store.readers)
+            .await
+            .unwrap();
+    let scans: Vec<_> = plan.iter().map(|(.., step)| step).filter(|step| step.starts_with("SCAN")).collect();
+    let expected = |step: &str| ["SCAN steps", "SCAN tenants", "SCAN heads"].iter().any(|s| step.starts_with(s));
+    assert!(scans.iter().all(|step| expected(step)), "{plan:#?}");
+    let searched = plan.iter().filter(|(.., step)| step.contains("INDEX exports_open")).count();
+    assert!(searched >= 5, "{plan:#?}");
 }

@@ -56,6 +56,7 @@ impl SqliteStore {
             .fetch_one(&mut *tx)
             .await
             .map_err(at(CLAIM, true))?;
+            take_turn(&mut tx, &row.tenant).await.map_err(at(CLAIM, true))?;
             break Some(row);
         };
         let claim = match claimed {
@@ -206,12 +207,9 @@ impl SqliteStore {
     }
 }
 
-/// The oldest claimable Export of the tenant that has the fewest running.
-async fn next_candidate(tx: &mut WriteTx, now: Timestamp) -> Result<Option<Candidate>, sqlx::Error> {
-    // Steps from tenant to tenant in the index; each step reads the head of that tenant's queue
-    // and its few running ones, so that the length of the queues does not matter.
-    sqlx::query_as(
-        "WITH RECURSIVE tenants (tenant) AS ( \
+/// Steps from tenant to tenant in the index; each step reads the head of that tenant's queue and
+/// its few running ones, so that the length of the queues does not matter.
+pub(super) const NEXT_CANDIDATE: &str = "WITH RECURSIVE tenants (tenant) AS ( \
              SELECT min(tenant) FROM exports WHERE ended_at IS NULL \
              UNION ALL \
              SELECT (SELECT min(e.tenant) FROM exports e WHERE e.ended_at IS NULL AND e.tenant > tenants.tenant) \
@@ -228,12 +226,26 @@ async fn next_candidate(tx: &mut WriteTx, now: Timestamp) -> Result<Option<Candi
          SELECT e.seq, e.status, e.lost_leases, e.lease_until FROM heads \
          JOIN exports e ON e.seq = min(coalesce(heads.queued, heads.ended), coalesce(heads.ended, heads.queued)) \
          ORDER BY (SELECT count(*) FROM exports r WHERE r.ended_at IS NULL AND r.tenant = heads.tenant \
-                   AND r.status = 'Processing' AND r.lease_until > ?1), e.seq \
-         LIMIT 1",
+                   AND r.status = 'Processing' AND r.lease_until > ?1), \
+                  (SELECT turn FROM turns WHERE turns.tenant = heads.tenant), e.seq \
+         LIMIT 1";
+
+/// The oldest claimable Export of the tenant that has the fewest running; among those, of the one
+/// that was served longest ago (never is longest).
+async fn next_candidate(tx: &mut WriteTx, now: Timestamp) -> Result<Option<Candidate>, sqlx::Error> {
+    sqlx::query_as(NEXT_CANDIDATE).bind(now.0).fetch_optional(&mut **tx).await
+}
+
+/// Puts the tenant last among those with as many running.
+async fn take_turn(tx: &mut WriteTx, tenant: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO turns (tenant, turn) SELECT ?1, coalesce(max(turn), 0) + 1 FROM turns WHERE true \
+         ON CONFLICT (tenant) DO UPDATE SET turn = excluded.turn",
     )
-    .bind(now.0)
-    .fetch_optional(&mut **tx)
-    .await
+    .bind(tenant)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// The row's number and its warnings with new ones added, if the claim still holds.
