@@ -1,11 +1,12 @@
 //! What every part of the service shares, how it is opened, and how it is served.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use payouts_blob::BlobStore;
-use payouts_blob::link::LinkKeys;
+use payouts_blob::link::{KeysError, LinkKeys};
 use payouts_blob::local::LocalBlobs;
 use payouts_engine::Engine;
 use payouts_ledger::Ledger;
@@ -82,7 +83,7 @@ pub enum OpenError {
     },
     /// The keys that sign links.
     #[error("cannot use the keys that sign file links")]
-    Links(#[from] payouts_blob::link::KeysError),
+    Links(#[from] KeysError),
     /// The token issuers.
     #[error("cannot check tokens")]
     Tokens(#[from] crate::auth::Error),
@@ -142,6 +143,7 @@ impl App {
         let (blobs, links) = tokio::task::spawn_blocking(move || {
             let path = files.display().to_string();
             let blobs = LocalBlobs::open(files).map_err(|source| OpenError::Blobs { path, source })?;
+            make_private(&keys)?;
             Ok::<_, OpenError>((blobs, LinkKeys::load_or_create(keys.join("links.json"))?))
         })
         .await??;
@@ -161,6 +163,15 @@ impl App {
             config,
         }))
     }
+}
+
+/// Makes the folder of keys, which only its user may enter.
+fn make_private(keys: &Path) -> Result<(), KeysError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(keys).map_err(|source| KeysError::Io { doing: "make the folder of", path: keys.to_owned(), source })
 }
 
 /// Signals inside this process. They only shorten waits: whoever waits also looks again by itself.
@@ -207,8 +218,9 @@ pub async fn serve(app: Arc<App>, api: TcpListener, stop: impl Future<Output = (
 /// Answers until told to stop: then nothing more is accepted, whoever is held is woken, and
 /// answers under way may end until the grace is over.
 async fn answer(app: Arc<App>, server: axum_server::Server<SocketAddr>, stop: Stop) {
+    let acceptor = http::wire::Acceptor::new(app.http.wire.clone(), app.config.limits.header_bytes);
     let handle = axum_server::Handle::new();
-    let server = server.handle(handle.clone()).first_request_timeout(FIRST_REQUEST);
+    let server = server.acceptor(acceptor).handle(handle.clone()).first_request_timeout(FIRST_REQUEST);
     let serving = server.serve(http::router(app.clone()).into_make_service());
     tokio::pin!(serving);
     let ended = tokio::select! {

@@ -20,6 +20,7 @@ pub mod router;
 #[cfg(test)]
 mod tests;
 pub mod view;
+pub mod wire;
 
 use tokio::sync::Semaphore;
 
@@ -33,11 +34,17 @@ pub struct Shared {
     pub in_flight: Semaphore,
     /// Who is running a preview.
     pub previews: exports::preview::Previews,
+    /// The secret names between the socket and the envelope.
+    pub wire: wire::Names,
 }
 
 impl Shared {
     /// Room for so many requests at the same time.
     pub fn new(in_flight_max: usize) -> Self {
-        Self { in_flight: Semaphore::new(in_flight_max.min(Semaphore::MAX_PERMITS)), previews: Default::default() }
+        Self {
+            in_flight: Semaphore::new(in_flight_max.min(Semaphore::MAX_PERMITS)),
+            previews: exports::preview::Previews::default(),
+            wire: wire::Names::draw(),
+        }
     }
 }

@@ -83,7 +83,14 @@ fn method_label(method: &http::Method) -> &'static str {
 }
 
 /// Lets the request in, if it keeps to the limits and is for this service, and bounds its time.
-async fn admitted(app: &Arc<App>, request: Request, next: Next) -> Response {
+async fn admitted(app: &Arc<App>, mut request: Request, next: Next) -> Response {
+    match app.http.wire.take(request.headers_mut()) {
+        Ok(Some(query)) => {
+            request.extensions_mut().insert(query);
+        }
+        Ok(None) => {}
+        Err(refusal) => return refusal.into_response(),
+    }
     if let Err(refusal) = check_headers(request.headers(), app.config.limits.header_bytes) {
         return refusal.into_response();
     }

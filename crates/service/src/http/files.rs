@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -22,6 +22,7 @@ use self::range::{Validators, Verdict, Wanted};
 use super::envelope::RequestId;
 use super::error::Error;
 use super::links;
+use super::wire::RawText;
 use crate::app::App;
 
 /// The version of the storage protocol that answers are shaped after.
@@ -37,14 +38,13 @@ pub async fn file(
     State(app): State<Arc<App>>,
     method: Method,
     path: Result<Path<Vec<(String, String)>>, PathRejection>,
-    RawQuery(raw_query): RawQuery,
+    RawText(raw_query): RawText,
     axum::Extension(RequestId(request_id)): axum::Extension<RequestId>,
     headers: HeaderMap,
 ) -> Response {
     let path = path.map(|Path(parts)| parts).unwrap_or_default();
     let part = |name: &str| path.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value);
-    let asked =
-        Asked { method: &method, file: part("file"), name: part("name"), query: raw_query.as_deref().unwrap_or("") };
+    let asked = Asked { method: &method, file: part("file"), name: part("name"), query: &raw_query };
     let mut response = match answer(&app, &asked, &headers).await {
         Ok(response) => response,
         Err(error) => storage_error(error),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use payouts_model::{ErrorCode, ExportId};
@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::http::base_url::BaseUrl;
 use crate::http::error::Error;
 use crate::http::extract::{Reported, Viewing};
+use crate::http::wire::RawText;
 
 /// The two names of the idempotency key's header.
 const KEY_HEADERS: [HeaderName; 2] =
@@ -31,12 +32,12 @@ pub async fn create(
     Viewing(viewer): Viewing,
     base: BaseUrl,
     headers: HeaderMap,
-    RawQuery(raw_query): RawQuery,
+    RawText(raw_query): RawText,
     body: Body,
 ) -> Result<Response, Error> {
     let now = app.clock.now();
     let key = idempotency_key(&headers)?;
-    let asked = Asked::read(&app, report, &viewer, raw_query.as_deref().unwrap_or(""), &headers, body, now).await?;
+    let asked = Asked::read(&app, report, &viewer, &raw_query, &headers, body, now).await?;
     let create = CreateExport {
         id: ExportId(uuid::Uuid::new_v4()),
         report,

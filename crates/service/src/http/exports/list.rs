@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -14,6 +14,7 @@ use crate::http::error::Error;
 use crate::http::extract::{Reported, Viewing};
 use crate::http::params::ListParams;
 use crate::http::view::{ExportListView, request_path};
+use crate::http::wire::RawText;
 
 /// Exports of one page unless `$top` says otherwise.
 const TOP_DEFAULT: u64 = 50;
@@ -24,10 +25,10 @@ pub async fn list(
     Reported(report): Reported,
     Viewing(viewer): Viewing,
     base: BaseUrl,
-    RawQuery(raw_query): RawQuery,
+    RawText(raw_query): RawText,
 ) -> Result<Response, Error> {
     let now = app.clock.now();
-    let params = ListParams::parse(raw_query.as_deref().unwrap_or(""))?;
+    let params = ListParams::parse(&raw_query)?;
     let after = params.skip_token.as_deref().map(read_token).transpose()?;
     let top = params.top.unwrap_or(TOP_DEFAULT);
     let page = app.store.list(&viewer, Some(report), params.status, top, after).await?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use indexmap::IndexMap;
@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::http::error::Error;
 use crate::http::extract::{Reported, Viewing};
 use crate::http::view::WarningView;
+use crate::http::wire::RawText;
 
 /// Rows that a preview shows.
 const FIRST_ROWS_MAX: usize = 20;
@@ -109,11 +110,11 @@ pub async fn preview(
     Reported(report): Reported,
     Viewing(viewer): Viewing,
     headers: HeaderMap,
-    RawQuery(raw_query): RawQuery,
+    RawText(raw_query): RawText,
     body: Body,
 ) -> Result<Response, Error> {
     let now = app.clock.now();
-    let asked = Asked::read(&app, report, &viewer, raw_query.as_deref().unwrap_or(""), &headers, body, now).await?;
+    let asked = Asked::read(&app, report, &viewer, &raw_query, &headers, body, now).await?;
     let _place = app.http.previews.enter(&viewer)?;
     let seconds = app.config.limits.preview_seconds;
     let view = tokio::time::timeout(Duration::from_secs(seconds), look(&app, asked)).await.map_err(|_| {

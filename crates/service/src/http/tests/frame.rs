@@ -120,3 +120,15 @@ async fn metadata_in_both_forms() {
     let none = test.send(Method::GET, "/v1.0/payouts/$metadata", "t/a", &[("accept", "image/png")], "").await;
     assert_eq!(none.code(), "NotAcceptable");
 }
+
+#[test]
+fn every_code_is_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/api.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let rows = document.lines().filter(|l| l.starts_with("| `") && l.split('|').count() == 5).count();
+    for code in payouts_model::ErrorCode::ALL {
+        let row = format!("| `{code}` | {} | ", code.status());
+        assert!(document.lines().any(|l| l.starts_with(&row)), "docs/api.md has no row {row}");
+    }
+    assert!(rows >= payouts_model::ErrorCode::ALL.len());
+}
