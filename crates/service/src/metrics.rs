@@ -3,6 +3,9 @@
 //! Invariants: no label names a tenant, a principal, a participant or an Export; names and labels
 //! are written here and nowhere else. Rooms call the functions below.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
