@@ -7,6 +7,7 @@
 //! Invariants: nothing is visible before the commit; imports into one table wait for each other;
 //! what a killed import left behind is deleted by the next one; equal content gives equal files.
 
+mod background;
 mod block;
 mod existing;
 mod layout;

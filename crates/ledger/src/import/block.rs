@@ -5,6 +5,7 @@
 //! key as comparable bytes, the file and line that it came from, and a mark.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, UInt8Array, UInt32Array, UInt64Array};
@@ -223,18 +224,20 @@ impl Block {
 
     /// The rows' numbers in the order of their keys; equal keys stay in the order they came.
     pub fn sorted(&self) -> Vec<u32> {
-        let prefix = |key: &[u8]| {
-            let mut bytes = [0; 8];
-            let n = key.len().min(8);
-            bytes[..n].copy_from_slice(&key[..n]);
-            u64::from_be_bytes(bytes)
-        };
         let mut order: Vec<(u64, u32)> = (0..self.rows() as u32).map(|i| (prefix(self.key(i as usize)), i)).collect();
         order.sort_unstable_by(|a, b| {
             a.0.cmp(&b.0).then_with(|| self.key(a.1 as usize).cmp(self.key(b.1 as usize))).then(a.1.cmp(&b.1))
         });
         order.into_iter().map(|(_, i)| i).collect()
     }
+}
+
+/// The first bytes of a key as a number that compares like them: most comparisons end with it.
+pub(super) fn prefix(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let n = key.len().min(8);
+    bytes[..n].copy_from_slice(&key[..n]);
+    u64::from_be_bytes(bytes)
 }
 
 /// One row of a block.
@@ -277,11 +280,29 @@ impl RowRef {
     }
 }
 
+/// Hashes addresses: they are unlike each other already.
+#[derive(Debug, Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_usize(usize::from(*byte));
+        }
+    }
+    fn write_usize(&mut self, address: usize) {
+        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+}
+
 /// Collects rows of many blocks for one new batch.
 #[derive(Debug, Default)]
 pub(super) struct Gather {
     blocks: Vec<Arc<Block>>,
-    slots: HashMap<*const Block, usize>,
+    slots: HashMap<usize, usize, BuildHasherDefault<AddressHasher>>,
     rows: Vec<(usize, usize)>,
     marks: Vec<u8>,
 }
@@ -289,7 +310,7 @@ pub(super) struct Gather {
 impl Gather {
     /// Adds a row, with a mark that replaces its own on disk.
     pub fn push(&mut self, row: &RowRef, mark: u8) {
-        let slot = *self.slots.entry(Arc::as_ptr(&row.block)).or_insert_with(|| {
+        let slot = *self.slots.entry(Arc::as_ptr(&row.block).addr()).or_insert_with(|| {
             self.blocks.push(row.block.clone());
             self.blocks.len() - 1
         });

@@ -13,10 +13,11 @@ use std::path::Path;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Decimal128Type;
 
+use super::background::Background;
 use super::block::{Gather, RowRef, Shape};
 use super::existing::{Batches, LedgerFiles};
 use crate::Error;
-use crate::table::{FileWriter, NewFile, Table, TableFile, WriterOptions, discard};
+use crate::table::{NewFile, Table, TableFile, WriterOptions, discard};
 
 const WRITE_ROWS: usize = 8192;
 /// A rewritten file may grow beyond the usual size before it is cut: no small files at its end.
@@ -55,7 +56,7 @@ pub(super) struct Output<'a> {
     dry_run: bool,
     next: usize,
     current: Option<Current>,
-    writer: Option<FileWriter>,
+    writer: Option<Background>,
     gather: Gather,
     adds: Vec<NewFile>,
     removes: Vec<TableFile>,
@@ -171,7 +172,7 @@ impl<'a> Output<'a> {
                 .ok_or_else(|| Error::Invalid(format!("{} has become shorter", self.files.0[number].file.name)))??;
             let rows = left.min(batch.num_rows() as u64);
             left -= rows;
-            self.write_batch(&batch.slice(0, rows as usize))?;
+            self.write_batch(batch.slice(0, rows as usize))?;
         }
         Ok(())
     }
@@ -193,17 +194,17 @@ impl<'a> Output<'a> {
             return Ok(());
         }
         let batch = self.gather.take(self.shape)?;
-        self.write_batch(&batch)
+        self.write_batch(batch)
     }
 
-    fn write_batch(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+    fn write_batch(&mut self, batch: RecordBatch) -> Result<(), Error> {
         if self.writer.is_none() {
             let mut options = WriterOptions::unique();
             if self.current.is_some() {
                 options.rows_per_file = ROWS_PER_REWRITTEN_FILE;
             }
             remember_prefix(self.scratch, &options.prefix)?;
-            self.writer = Some(self.table.writer(options)?);
+            self.writer = Some(Background::start(self.table.writer(options)?));
         }
         match &mut self.writer {
             Some(writer) => writer.write(batch),

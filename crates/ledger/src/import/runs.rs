@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
-use super::block::{Block, Gather, RowRef, Shape};
+use super::block::{Block, Gather, RowRef, Shape, prefix};
 use crate::Error;
 
 /// Rows of a block on disk: small, since the merge holds one block of each run.
@@ -90,18 +90,24 @@ struct Run {
     block: Option<Arc<Block>>,
     order: Vec<u32>,
     at: usize,
+    /// The first bytes of the current key.
+    prefix: u64,
     spilled: Option<SpillReader>,
 }
 
 impl Run {
     fn memory(block: Arc<Block>, order: Vec<u32>) -> Self {
         let block = (!order.is_empty()).then_some(block);
-        Self { block, order, at: 0, spilled: None }
+        let mut run = Self { block, order, at: 0, prefix: 0, spilled: None };
+        run.look();
+        run
     }
 
     fn spilled(mut reader: SpillReader) -> Result<Self, Error> {
         let block = reader.block()?;
-        Ok(Self { block, order: Vec::new(), at: 0, spilled: Some(reader) })
+        let mut run = Self { block, order: Vec::new(), at: 0, prefix: 0, spilled: Some(reader) };
+        run.look();
+        Ok(run)
     }
 
     fn row(&self) -> usize {
@@ -123,7 +129,14 @@ impl Run {
             None if self.at == self.order.len() => self.block = None,
             _ => {}
         }
+        self.look();
         Ok(())
+    }
+
+    fn look(&mut self) {
+        if let Some(key) = self.key() {
+            self.prefix = prefix(key);
+        }
     }
 }
 
@@ -149,7 +162,8 @@ impl Merged {
     /// Whether the run at heap place `a` comes before the one at `b`: earlier runs first.
     fn before(&self, a: usize, b: usize) -> bool {
         let (a, b) = (self.heap[a], self.heap[b]);
-        self.runs[a].key().cmp(&self.runs[b].key()).then(a.cmp(&b)).is_lt()
+        let (left, right) = (&self.runs[a], &self.runs[b]);
+        left.prefix.cmp(&right.prefix).then_with(|| left.key().cmp(&right.key())).then(a.cmp(&b)).is_lt()
     }
 
     fn sift(&mut self, mut at: usize) {
