@@ -5,7 +5,7 @@ mod bench;
 mod trouble;
 
 use payouts_blob::BlobName;
-use payouts_model::{Clock, ErrorCode, ReportName, Status};
+use payouts_model::{Clock, ErrorCode, ParticipantId, ReportName, Status};
 use payouts_store::Deleted;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
@@ -67,6 +67,37 @@ async fn an_empty_result_is_a_header() {
     assert_eq!((done.status, done.progress.rows_expected), (Status::Completed, Some(0)));
     let text = String::from_utf8(content(&bench.app, &done).await).expect("UTF-8");
     assert_eq!(text.matches("\r\n").count(), 1);
+    stopped(stop, worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filter_scope_and_columns_rule_the_file() {
+    let bench = Bench::new().await;
+    let (stop, worker) = bench.start().await;
+    let all = bench.ask(|c| c.query.columns = ["participantID", "paymentStatus"].map(str::to_owned).to_vec()).await;
+    let all = String::from_utf8(content(&bench.app, &bench.until_ended(all).await).await).expect("UTF-8");
+    let (header, rows) = all.split_once("\r\n").expect("a header");
+    assert_eq!(header, "participantID,paymentStatus");
+    let first = rows.split_once(',').expect("a row").0.to_owned();
+
+    let own = payouts_model::Pair { participant: Some(ParticipantId::new(&first)), program: None };
+    let asked = bench
+        .ask(|c| {
+            c.query.columns = vec!["participantID".to_owned(), "paymentStatus".to_owned()];
+            c.query.filter = "paymentStatus eq 'SENT' or true".to_owned();
+            c.scope = [own].into_iter().collect();
+        })
+        .await;
+    let done = bench.until_ended(asked).await;
+    assert_eq!(done.failure, None);
+    let text = String::from_utf8(content(&bench.app, &done).await).expect("UTF-8");
+    let expected: String = rows.split_inclusive("\r\n").filter(|r| r.starts_with(&format!("{first},"))).collect();
+    assert_eq!(text.split_once("\r\n").expect("a header").1, expected);
+
+    let gone = bench.ask(|c| c.query.filter = "oldField eq 'secret'".to_owned()).await;
+    let failure = bench.until_ended(gone).await.failure.expect("a failure");
+    assert_eq!(failure.code, ErrorCode::RequestObsolete);
+    assert!(!failure.message.contains("secret"), "{}", failure.message);
     stopped(stop, worker).await;
 }
 
