@@ -1,3 +1,5 @@
+//! What the listener shows after an export.
+
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt;

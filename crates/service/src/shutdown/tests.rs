@@ -1,3 +1,5 @@
+//! The order of stopping, and what is done about tasks that do not.
+
 use std::sync::{Arc, Mutex};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Sweeps over the real parts, with a clock that is moved.
+
 use payouts_blob::BlobName;
 use payouts_model::{ExportId, Status};
 
