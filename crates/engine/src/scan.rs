@@ -38,7 +38,7 @@ const PART_BYTES: u64 = 4 << 20;
 const PREDICATE_CACHE_BYTES: usize = 8 << 20;
 
 /// Lists of literals up to this long prune by statistics.
-const PRUNING_LIST_MAX: usize = 512;
+const PRUNING_LIST_MAX: usize = 160;
 
 /// What the scans of an engine share.
 #[derive(Clone, Debug)]

@@ -69,12 +69,23 @@ pub(super) fn contained(stored: &Stored, kind: FieldType, values: &[&Value]) -> 
     Some(in_list(stored, list))
 }
 
-/// A membership test; null where the column is null, also for an empty list.
+/// Longer lists do not prune pages: a limit of the query engine.
+const PAGE_PRUNING_LIST_MAX: usize = 20;
+
+/// Lists up to this long are cut into several that do.
+const CUT_LIST_MAX: usize = 160;
+
+/// A membership test; null where the column is null.
 pub(super) fn in_list(stored: &Stored, mut list: Vec<Plan>) -> Plan {
     match list.len() {
         0 => lit(false),
         1 => stored.column.clone().eq(list.swap_remove(0)),
-        _ => stored.column.clone().in_list(list, false),
+        n if n <= PAGE_PRUNING_LIST_MAX || n > CUT_LIST_MAX => stored.column.clone().in_list(list, false),
+        _ => {
+            let short =
+                list.chunks(PAGE_PRUNING_LIST_MAX).map(|part| stored.column.clone().in_list(part.to_vec(), false));
+            short.reduce(or).expect("the list is not empty")
+        }
     }
 }
 

@@ -15,7 +15,9 @@ use super::{BadDataSlot, Stored, Want, and, membership, native, not, null_test, 
 const PADDED_IDS_MAX: usize = 8;
 
 /// Zero-padded forms up to this length are literals; longer ones are tested one by one.
-const PADDED_MAX: usize = 64;
+///
+/// Few enough forms of one id for a list that prunes pages, see [`native::in_list`].
+const PADDED_MAX: usize = 20;
 
 /// Whether text of this type can be compared as it is.
 fn plain(stored: &Stored) -> bool {

@@ -1,7 +1,7 @@
 //! A payments table with everything that is awkward, written by hand.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -16,9 +16,11 @@ use tempfile::TempDir;
 
 use crate::{Engine, Error, Limits, Plan};
 
+static REPORT: LazyLock<Arc<Report>> = LazyLock::new(|| Catalog::builtin().report(ReportName::Payments).clone());
+
 /// The payments report.
 pub fn report() -> Arc<Report> {
-    Catalog::builtin().report(ReportName::Payments).clone()
+    REPORT.clone()
 }
 
 /// The index of a field.
@@ -165,13 +167,20 @@ pub fn snapshot(files: Vec<DataFile>, schema: SchemaRef) -> Arc<Snapshot> {
 
 /// `rows` rows over files of `per_file` rows.
 pub fn table(rows: usize, per_file: usize, row_group: usize) -> Table {
+    table_of(rows, per_file, row_group, participant)
+}
+
+/// The same with other participants.
+pub fn table_of(rows: usize, per_file: usize, row_group: usize, participant: fn(usize) -> String) -> Table {
     let folder = tempfile::tempdir().unwrap();
     let report = report();
     let schema = schema(&report);
     let mut files = Vec::new();
     for from in (0..rows).step_by(per_file) {
         let to = rows.min(from + per_file);
-        let columns = (0..report.fields.len()).map(|i| column(&report, i, from..to)).collect();
+        let mut columns: Vec<ArrayRef> = (0..report.fields.len()).map(|i| column(&report, i, from..to)).collect();
+        columns[field("participantID")] =
+            Arc::new((from..to).map(|row| Some(participant(row))).collect::<StringArray>());
         let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
         files.push(write_file(&folder.path().join(format!("part {from}.parquet")), &[batch], row_group));
     }
