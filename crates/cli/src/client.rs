@@ -8,6 +8,8 @@ mod api;
 mod check;
 mod download;
 mod error;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

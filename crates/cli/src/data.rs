@@ -17,7 +17,7 @@ use crate::failure::{Context, Failure};
 #[group(required = true, multiple = true)]
 pub struct DataArgs {
     /// The data directory: ledger, grants, keys, files
-    #[arg(long, value_name = "DIR", env = "PAYOUTS_DATA")]
+    #[arg(long, value_name = "DIR", env = "PAYOUTS_DATA", hide_env_values = true)]
     pub data: Option<PathBuf>,
     /// A configuration file; its data_dir counts where --data is not given
     #[arg(long, value_name = "FILE")]

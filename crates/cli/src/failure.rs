@@ -89,7 +89,8 @@ impl From<payouts_service::config::Error> for Failure {
             payouts_service::config::Error::Read { path, source } => {
                 Self::usage(format!("cannot read the configuration {path}")).because(source)
             }
-            other => Self::usage("the service cannot run like this").because(other),
+            payouts_service::config::Error::Catalog(source) => Self::usage("configuration: [reports]").because(source),
+            other => Self::usage(other.to_string()),
         }
     }
 }

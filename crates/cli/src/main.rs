@@ -39,16 +39,14 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// How log lines look
+    /// How log lines look: for people, or one JSON object each
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "PAYOUTS_LOG_FORMAT", hide_env = true)]
     log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// One line for people
     Text,
-    /// One JSON object per line
     Json,
 }
 

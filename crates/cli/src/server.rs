@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use payouts_model::time::SystemClock;
 use payouts_service::app::{ServeError, serve};
@@ -10,6 +11,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::failure::{Context, Failure};
+
+/// How long a service that does not answer has to say why.
+const REASON_WAIT: Duration = Duration::from_secs(2);
 
 /// A running service.
 pub struct Server {
@@ -32,11 +36,15 @@ impl Server {
             drop(stopped.await);
         };
         let mut server = Self { address, stop, task: tokio::spawn(serve(app, listener, wait)) };
-        tokio::select! {
-            answered = answers(address) => answered?,
+        let answered = tokio::select! {
+            answered = answers(address) => answered,
             failure = server.ended() => return Err(failure),
+        };
+        match answered {
+            Ok(()) => Ok(server),
+            // A service that ends takes its listener with it: then its own reason is the better one.
+            Err(failure) => Err(tokio::time::timeout(REASON_WAIT, server.ended()).await.unwrap_or(failure)),
         }
-        Ok(server)
     }
 
     /// Until it ends by itself, which it should not.

@@ -116,7 +116,7 @@ impl Error {
             if !more.is_empty() && !message.contains(&more) {
                 message = format!("{message}\n{more}");
             }
-            if !nearest.is_empty() {
+            if nearest.iter().any(|name| !message.contains(name)) {
                 message = format!("{message}\ndid you mean {}?", nearest.join(" or "));
             }
             if target.as_deref() == Some("$filter") {
@@ -174,7 +174,9 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (exit_code, way_out) = (error.exit_code(), error.way_out());
         let message = match &error {
-            Error::Refused { status, code, message, .. } if !code.is_empty() => format!("{message} ({status} {code})"),
+            Error::Refused { status, code, message, .. } if !code.is_empty() => {
+                format!("the service refused ({status} {code}): {message}")
+            }
             other => other.to_string(),
         };
         let mut failure = Self::new(message);

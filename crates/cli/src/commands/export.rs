@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(value_name = "REPORT")]
     report: ReportName,
     /// Where the service is
-    #[arg(long, value_name = "URL", env = "PAYOUTS_URL")]
+    #[arg(long, value_name = "URL", env = "PAYOUTS_URL", hide_env_values = true)]
     url: String,
     /// The bearer token
     #[arg(long, value_name = "TOKEN", env = "PAYOUTS_TOKEN", hide_env_values = true)]

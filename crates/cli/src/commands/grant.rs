@@ -19,7 +19,7 @@ const EXAMPLES: &str = "\
 Examples
   payouts grant --data ./data --tenant contoso --all-participants
   payouts grant --data ./data --tenant contoso --principal ann --participant 1000042 1000043
-  payouts grant --data ./data --tenant contoso --participant 1000042 --program 'CSP Direct Bill Partner'
+  payouts grant --data ./data --tenant contoso --participant 7 --program 'CSP Direct Bill Partner'
   payouts grant --data ./data --tenant contoso --all-participants --role admin --until 2027-06-30
 
 At work at once, also while the service runs. Without --principal every user and application of the
@@ -58,12 +58,10 @@ pub struct Args {
     until: Option<Timestamp>,
 }
 
-/// A role on the command line.
+/// A role on the command line. No documentation on the values: clap would print a list of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RoleArg {
-    /// Sees and exports what is granted
     Viewer,
-    /// Besides sees the state of all exports of the tenant, and cancels them
     Admin,
 }
 

@@ -34,7 +34,7 @@ pub struct Args {
 #[derive(Clone, Debug, ClapArgs)]
 struct OptionalData {
     /// The data directory: ledger, grants, keys, files
-    #[arg(long, value_name = "DIR", env = "PAYOUTS_DATA", global = true)]
+    #[arg(long, value_name = "DIR", env = "PAYOUTS_DATA", hide_env_values = true, global = true)]
     data: Option<PathBuf>,
     /// A configuration file; its data_dir counts where --data is not given
     #[arg(long, value_name = "FILE", global = true)]
@@ -43,9 +43,7 @@ struct OptionalData {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make the grants exactly those of a file, in one step
-    ///
-    /// What the file lacks is revoked. Prints each change as CSV: + for added, - for removed.
+    /// Make the grants exactly those of a file: what it lacks is revoked, each change is printed
     Apply {
         /// A list as `payouts grants` prints it
         #[arg(value_name = "FILE.csv")]

@@ -24,7 +24,7 @@ that ledger was made with the same options: then there is nothing to do.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The data directory to make the ledger in
-    #[arg(long, value_name = "DIR", env = "PAYOUTS_DATA")]
+    #[arg(long, value_name = "DIR", env = "PAYOUTS_DATA", hide_env_values = true)]
     data: PathBuf,
     /// Payments
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]

@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The data directory [default: ./payouts-data, or data_dir of the configuration]
-    #[arg(long, value_name = "DIR", env = "PAYOUTS_DATA")]
+    #[arg(long, value_name = "DIR", env = "PAYOUTS_DATA", hide_env_values = true)]
     data: Option<PathBuf>,
     /// Where the API listens [default: 127.0.0.1:8080]; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]

@@ -92,4 +92,3 @@ fn the_project_speaks_of_itself_alone() {
     }
     assert_none(&problems, "paths of one machine");
 }
-

@@ -123,9 +123,9 @@ fn explain(error: &toml::de::Error) -> String {
     let hint = match quoted.as_slice() {
         [unknown, known @ ..] if error.message().starts_with("unknown field") => known
             .iter()
-            .map(|k| (strsim::damerau_levenshtein(unknown, k), k))
-            .min()
-            .filter(|(distance, k)| *distance <= k.len().max(4) / 2)
+            .map(|k| (strsim::jaro_winkler(unknown, k), k))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(likeness, _)| *likeness > 0.8)
             .map(|(_, k)| format!("\ndid you mean `{k}`?")),
         _ => None,
     };

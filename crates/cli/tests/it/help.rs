@@ -1,0 +1,29 @@
+//! What `--help` teaches, kept as it is until somebody means to change it.
+
+use crate::payouts;
+
+/// The help text at a fixed width, without trailing blanks.
+fn help(args: &[&str]) -> String {
+    let mut command = payouts().command(args);
+    command.env("COLUMNS", "100");
+    let ran = payouts_testkit::process::ran(&mut command).good();
+    ran.stdout.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_command_explains_itself() {
+    insta::assert_snapshot!("payouts", help(&["--help"]));
+    for command in ["demo", "serve", "sample", "import", "grant", "grants", "revoke", "token", "export"] {
+        let text = help(&[command, "--help"]);
+        assert!(text.contains("Examples\n  "), "{command} shows no examples: {text}");
+        insta::assert_snapshot!(command, text);
+    }
+    insta::assert_snapshot!("grants-apply", help(&["grants", "apply", "--help"]));
+}
+
+#[test]
+fn a_misspelt_command_names_the_right_one() {
+    payouts().run(["exprot"]).failed(2, &["export"]);
+    payouts().run(["export", "payment"]).failed(2, &["expected payments or transactionhistory"]);
+    payouts().run::<_, &str>([]).failed(2, &["Usage: payouts"]);
+}
