@@ -62,7 +62,7 @@ pub enum Error {
         version: u64,
     },
     /// The table format's library.
-    #[error("delta table")]
+    #[error("the log of a table cannot be read or written")]
     Delta(#[from] deltalake_core::DeltaTableError),
     /// Reading or writing.
     #[error("{context}")]
@@ -74,10 +74,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Parquet.
-    #[error("parquet")]
+    #[error("a Parquet file cannot be read or written")]
     Parquet(#[from] parquet::errors::ParquetError),
     /// Arrow.
-    #[error("arrow")]
+    #[error("rows do not have the form of the table")]
     Arrow(#[from] arrow::error::ArrowError),
 }
 

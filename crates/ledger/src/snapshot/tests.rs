@@ -350,6 +350,16 @@ fn ledger_order_survives_commits_and_checkpoints() {
     assert!(matches!(conflict, Error::Conflict { version: 1, .. }));
     assert_eq!(block_on(ledger.snapshot(PAYMENTS, None)).unwrap().version, 12, "a conflict changes nothing");
     assert_eq!(block_on(ledger.snapshot(PAYMENTS, Some(0))).unwrap().rows(), rows, "old versions stay readable");
+
+    // Other tools clear the log up to a checkpoint: what is left is read, what went is gone.
+    for version in 0..=9 {
+        std::fs::remove_file(table.root().join(format!("_delta_log/{version:020}.json"))).unwrap();
+    }
+    let ledger = Ledger::new(folder.path(), Catalog::builtin(), Sources::new());
+    let snapshot = block_on(ledger.snapshot(PAYMENTS, None)).unwrap();
+    assert_eq!((snapshot.version, snapshot.rows()), (12, rows));
+    assert!(block_on(ledger.snapshot(PAYMENTS, Some(10))).is_ok(), "the checkpoint's own version");
+    assert!(matches!(block_on(ledger.snapshot(PAYMENTS, Some(9))), Err(Error::VersionGone { version: 9, .. })));
 }
 
 #[test]
