@@ -15,9 +15,9 @@ use super::block::{Block, RowRef, Shape};
 use crate::Error;
 use crate::table::{Table, TableFile};
 
-/// Files smaller than this take in new participants that follow their own, instead of leaving a
+/// Files with fewer rows than this take in new participants that follow their own, instead of leaving a
 /// small file behind for each import.
-const SMALL_BYTES: u64 = 32 << 20;
+const SMALL_ROWS: u64 = 500_000;
 const READ_ROWS: usize = 8192;
 
 /// A file of the ledger as the import sees it.
@@ -80,7 +80,7 @@ impl LedgerFiles {
             file.touched = true;
             found = true;
         }
-        if !found && from > 0 && self.0[from - 1].file.size_bytes < SMALL_BYTES {
+        if !found && from > 0 && self.0[from - 1].rows < SMALL_ROWS {
             self.0[from - 1].touched = true;
         }
     }
