@@ -42,20 +42,54 @@ pub enum Collation {
 /// A comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the OData names")]
-pub enum CompareOp { Eq, Ne, Gt, Ge, Lt, Le }
+pub enum CompareOp {
+    Eq,
+    Ne,
+    Gt,
+    Ge,
+    Lt,
+    Le,
+}
 
 /// Arithmetic; `Div` between whole numbers cuts towards zero, `DivBy` never does: see docs/filter.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the OData names")]
-pub enum ArithmeticOp { Add, Sub, Mul, Div, DivBy, Mod }
+pub enum ArithmeticOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    DivBy,
+    Mod,
+}
 
 /// A function of OData 4.01 that a flat row can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the OData names")]
 pub enum Function {
-    Contains, StartsWith, EndsWith, Length, IndexOf, Substring, ToLower, ToUpper, Trim, Concat,
-    Year, Month, Day, Hour, Minute, Second, FractionalSeconds, Date, Time, TotalOffsetMinutes,
-    Round, Floor, Ceiling,
+    Contains,
+    StartsWith,
+    EndsWith,
+    Length,
+    IndexOf,
+    Substring,
+    ToLower,
+    ToUpper,
+    Trim,
+    Concat,
+    Year,
+    Month,
+    Day,
+    Hour,
+    Minute,
+    Second,
+    FractionalSeconds,
+    Date,
+    Time,
+    TotalOffsetMinutes,
+    Round,
+    Floor,
+    Ceiling,
 }
 
 /// A typed expression. `now()`, `mindatetime()` and `maxdatetime()` are literals already; bare
@@ -68,9 +102,25 @@ pub enum Expr {
     Field(usize),
     /// A comparison; never null: null equals only null, `Gt Ge Lt Le` with a null are false. A
     /// date field against an instant counts as its day's 00:00Z.
-    Compare { /** which */ op: CompareOp, /** how texts are equal */ collation: Collation, /** left */ left: Box<Expr>, /** right */ right: Box<Expr> },
+    Compare {
+        /** which */
+        op: CompareOp,
+        /** how texts are equal */
+        collation: Collation,
+        /** left */
+        left: Box<Expr>,
+        /** right */
+        right: Box<Expr>,
+    },
     /// A chain of `Eq`; false for an empty list.
-    In { /** what is looked for */ operand: Box<Expr>, /** how texts are equal */ collation: Collation, /** where */ list: Vec<Value> },
+    In {
+        /** what is looked for */
+        operand: Box<Expr>,
+        /** how texts are equal */
+        collation: Collation,
+        /** where */
+        list: Vec<Value>,
+    },
     /// Three-valued and of two or more.
     And(Vec<Expr>),
     /// Three-valued or of two or more.
@@ -78,9 +128,55 @@ pub enum Expr {
     /// Three-valued not.
     Not(Box<Expr>),
     /// Exact arithmetic; null on division by zero or overflow.
-    Arithmetic { /** which */ op: ArithmeticOp, /** left */ left: Box<Expr>, /** right */ right: Box<Expr> },
+    Arithmetic {
+        /** which */
+        op: ArithmeticOp,
+        /** left */
+        left: Box<Expr>,
+        /** right */
+        right: Box<Expr>,
+    },
     /// Unary minus.
     Negate(Box<Expr>),
     /// A function call; null if an argument is null.
-    Call { /** which */ function: Function, /** arguments */ args: Vec<Expr> },
+    Call {
+        /** which */
+        function: Function,
+        /** arguments */
+        args: Vec<Expr>,
+    },
+}
+
+impl Expr {
+    /// All of `parts`: chains inside are taken apart, a single part stays itself.
+    pub fn all(parts: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::And(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match flat.len() {
+            0 => Self::Literal(Value::Boolean(true)),
+            1 => flat.swap_remove(0),
+            _ => Self::And(flat),
+        }
+    }
+
+    /// Any of `parts`: chains inside are taken apart, a single part stays itself.
+    pub fn any(parts: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::Or(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match flat.len() {
+            0 => Self::Literal(Value::Boolean(false)),
+            1 => flat.swap_remove(0),
+            _ => Self::Or(flat),
+        }
+    }
 }

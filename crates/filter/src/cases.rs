@@ -1,0 +1,1 @@
+//! The suite of accepted and refused filters, as data.
