@@ -6,7 +6,7 @@ reader's light or dark setting; the background is left to the page.
 import pathlib
 from xml.sax.saxutils import escape
 
-from .report import done
+from .report import done, megabytes
 
 WIDTH, LABEL, RIGHT, BAR, GAP = 760, 150, 190, 15, 5
 STYLE = """
@@ -33,7 +33,7 @@ def bars(case):
         elif case.get("unit") == "ms":
             yield r["who"], ours, r["median_s"], f"{r['median_s'] * 1000:.1f} ms"
         else:
-            yield r["who"], ours, r["median_s"], f"{r['median_s']:.2f} s   {r['bytes'] / 1e6:,.0f} MB"
+            yield r["who"], ours, r["median_s"], f"{r['median_s']:.2f} s · {megabytes(r['bytes'])} MB"
 
 
 def draw(results):
@@ -45,16 +45,21 @@ def draw(results):
         if not any(ours for _, ours, _, _ in found):
             continue
         y += 18
-        rows = f" ({case['rows']:,} rows)" if case.get("rows") else ""
+        rows = f" ({case['rows']:,} row{'' if case['rows'] == 1 else 's'})" if case.get("rows") else ""
         better = "more is better" if case.get("unit") == "per second" else "less is better"
-        parts.append(f'<text class="t" x="0" y="{y}">{escape(case["title"] + rows)}<tspan class="n" font-weight="400">   {better}</tspan></text>')
+        parts.append(f'<text class="t" x="0" y="{y}">{escape(case["title"] + rows)}<tspan class="n" font-weight="400" dx="8">{better}</tspan></text>')
         y += 9
-        longest = max(length for _, _, length, _ in found)
+        # One that is far behind would leave nothing of the others: its bar is broken.
+        lengths = sorted(length for _, _, length, _ in found)
+        longest = lengths[-1] if len(lengths) < 3 or lengths[-1] < 2.5 * lengths[-2] else 1.25 * lengths[-2]
         for who, ours, length, text in found:
-            width = max(2.0, (WIDTH - LABEL - RIGHT) * length / longest)
+            width = (WIDTH - LABEL - RIGHT) * min(1.0, max(0.005, length / longest))
+            broken = length > longest
             middle = y + BAR - 3.5
             parts.append(f'<text class="l{" ours" if ours else ""}" x="{LABEL - 8}" y="{middle}" text-anchor="end">{escape(who)}</text>')
-            parts.append(f'<rect class="{"us" if ours else "peer"}" x="{LABEL}" y="{y}" width="{width:.1f}" height="{BAR}" rx="2"/>')
+            colour = "us" if ours else "peer"
+            for start, end in [(0, width - 34), (width - 28, width)] if broken else [(0, width)]:
+                parts.append(f'<rect class="{colour}" x="{LABEL + start:.1f}" y="{y}" width="{end - start:.1f}" height="{BAR}" rx="2"/>')
             parts.append(f'<text class="n{" ours" if ours else ""}" x="{LABEL + width + 8:.1f}" y="{middle}">{escape(text)}</text>')
             y += BAR + GAP
         y += 14

@@ -34,8 +34,7 @@ def rows(cases):
             if result.get("rows_per_second"):
                 time += f" ({result['rows_per_second']:,} rows/s)"
             ratio = f"{result['median_s'] / best['median_s']:.2f}" if best else ""
-            size = f"{result['bytes'] / 1e6:.2f}" if result["bytes"] < 1e7 else f"{result['bytes'] / 1e6:,.0f}"
-            yield [title, result["who"], time, ratio, size, number(result["cpu_s"], 2 if in_ms else 1), number(result["peak_mb"], 0)]
+            yield [title, result["who"], time, ratio, megabytes(result["bytes"]), number(result["cpu_s"], 2 if in_ms else 1), number(result["peak_mb"], 0)]
         if "equal" in case:
             yield [case["title"], "payouts", "equal bytes" if case["equal"] else "OTHER BYTES", "", "", "", ""]
 
@@ -43,6 +42,12 @@ def rows(cases):
 def per_second_ratio(case, result):
     best = max((r["median_per_second"] for r in done(case, "peer")), default=None)
     return f"{result['median_per_second'] / best:.2f}" if best else ""
+
+
+def megabytes(size):
+    """Three digits that count, more for large ones."""
+    value = size / 1e6
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
 
 
 def number(value, decimals):
