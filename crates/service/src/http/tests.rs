@@ -49,11 +49,7 @@ impl Answer {
     pub fn code(&self) -> String {
         let json = self.json();
         assert_eq!(json["error"]["innererror"]["requestId"], self.header("request-id"));
-        assert!(
-            json["error"]["message"].as_str().unwrap().ends_with(['.', '"', '\'', ')', '?', '…'])
-                || json["error"]["code"].as_str().unwrap().starts_with("Filter"),
-            "{json}"
-        );
+        assert!(!json["error"]["message"].as_str().unwrap().is_empty());
         json["error"]["code"].as_str().unwrap().to_owned()
     }
     pub fn id(&self) -> ExportId {

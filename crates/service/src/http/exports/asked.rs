@@ -5,24 +5,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Body;
-use chrono::{Months, NaiveDate};
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use payouts_filter::{Context, Expr, Filter};
 use payouts_model::export::Query;
-use payouts_model::report::FieldRole;
-use payouts_model::{
-    ErrorCode, FieldType, FileFormat, ParticipantId, Report, ReportName, Scope, Timestamp, Viewer, Warning,
-};
+use payouts_model::{ErrorCode, FileFormat, ParticipantId, Report, ReportName, Scope, Timestamp, Viewer, Warning};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
 use crate::http::error::{Detail, Error};
 use crate::http::params::{ExportParams, nearest, pairs};
-
-/// Months of the default window.
-const WINDOW_MONTHS: u32 = 36;
 
 /// What a caller asked for, understood and allowed.
 #[derive(Clone, Debug)]
@@ -33,6 +26,8 @@ pub struct Asked {
     pub query: Query,
     /// The typed predicate, default window included.
     pub predicate: Expr,
+    /// The ids that the top level lists: field and canonical texts.
+    pub id_lists: Vec<(usize, Vec<String>)>,
     /// The columns, as indexes.
     pub columns: Vec<usize>,
     /// The time zone.
@@ -96,8 +91,9 @@ impl Asked {
         let (scope, warnings) = narrow(viewer, &named)?;
         let filter = match asked {
             Some(filter) => filter,
-            None => default_window(&context)?,
+            None => Filter::window(report, now),
         };
+        let id_lists = filter.id_lists(report);
         let format = params.format.unwrap_or(FileFormat::DEFAULT);
         Ok(Self {
             query: Query {
@@ -108,6 +104,7 @@ impl Asked {
                 time_zone: time_zone.name().to_owned(),
                 now,
             },
+            id_lists,
             predicate: filter.predicate,
             report: report.clone(),
             columns,
@@ -116,29 +113,6 @@ impl Asked {
             warnings,
             request_digest,
         })
-    }
-
-    /// The lists of ids that the top level asks for: field and the ids.
-    pub fn id_lists(&self) -> Vec<(usize, Vec<String>)> {
-        let terms = match &self.predicate {
-            Expr::And(terms) => terms.as_slice(),
-            one => std::slice::from_ref(one),
-        };
-        let is_id = |field: usize| self.report.fields[field].kind == FieldType::Id;
-        let mut lists = Vec::new();
-        for term in terms {
-            if let Expr::In { operand, list, .. } = term
-                && let Expr::Field(field) = **operand
-                && is_id(field)
-            {
-                let texts = list.iter().filter_map(|v| match v {
-                    payouts_filter::ast::Value::Text(text) => Some(text.clone()),
-                    _ => None,
-                });
-                lists.push((field, texts.collect()));
-            }
-        }
-        lists
     }
 }
 
@@ -268,27 +242,6 @@ fn narrow(viewer: &Viewer, named: &BTreeSet<ParticipantId>) -> Result<(Scope, Ve
     let more = if missing.len() > 10 { format!(" and {} more", missing.len() - 10) } else { String::new() };
     let message = format!("Left out, since they are not granted to you: {shown}{more}.");
     Ok((scope, vec![Warning { code: "ParticipantsNotGranted".into(), message }]))
-}
-
-/// The first day of the default window.
-fn window_start(today: NaiveDate) -> NaiveDate {
-    today.checked_sub_months(Months::new(WINDOW_MONTHS)).unwrap_or(NaiveDate::MIN)
-}
-
-/// The filter of a request that has no filter of any kind: the last three years, from 00:00 UTC.
-fn default_window(context: &Context<'_>) -> Result<Filter, Error> {
-    let field = &context.report.fields[context.report.role(FieldRole::Window)];
-    let day = window_start(context.now.date());
-    let text = match field.kind {
-        FieldType::Date => format!("{} ge {day}", field.name),
-        _ => format!("{} ge {day}T00:00:00Z", field.name),
-    };
-    let utc = Context { time_zone: chrono_tz::UTC, ..*context };
-    match Filter::parse(&text, &utc) {
-        Ok(Some(filter)) => Ok(filter),
-        Ok(None) => Err(Error::broken("the default window is an empty filter")),
-        Err(e) => Err(Error::broken(format!("the default window '{text}' is refused: {e}"))),
-    }
 }
 
 #[cfg(test)]

@@ -128,7 +128,6 @@ pub async fn preview(
 
 async fn look(app: &App, asked: Asked) -> Result<PreviewView, Error> {
     let snapshot = app.ledger.snapshot(asked.report.name, None).await?;
-    let id_lists = asked.id_lists();
     let (data_version, data_as_of) = (snapshot.version, snapshot.data_as_of);
     let plan = Plan {
         snapshot,
@@ -138,7 +137,7 @@ async fn look(app: &App, asked: Asked) -> Result<PreviewView, Error> {
         text: asked.query.format.text,
         packaging: Packaging::Plain,
     };
-    let found = app.engine.preview(&plan, asked.time_zone, &id_lists, FIRST_ROWS_MAX).await?;
+    let found = app.engine.preview(&plan, asked.time_zone, &asked.id_lists, FIRST_ROWS_MAX).await?;
     let columns = asked.query.columns;
     let row = |values: Vec<Option<String>>| columns.iter().cloned().zip(values).collect();
     let month = |(month, sums): (String, Totals)| MonthView { month, row_count: sums.rows, totals: totals(&sums) };

@@ -213,6 +213,9 @@ impl Rewriter {
     fn head_done(&mut self, out: &mut Vec<u8>) {
         if let Some(refusal) = self.head.refusal {
             write_header(out, self.names.refusal.as_str().as_bytes(), refusal.to_string().as_bytes());
+            // The client's own wish may be among what was dropped, and a client that sends such
+            // heads had better begin anew.
+            write_header(out, b"connection", b"close");
         }
         out.extend_from_slice(b"\r\n");
         let Head { length, chunked, unclear, .. } = self.head;
@@ -339,13 +342,19 @@ mod tests {
         let (out, names) = rewritten(
             format!("GET /p?{} HTTP/1.1\r\nHost: x\r\n\r\nGET /q HTTP/1.1\r\n\r\n", "a".repeat(300_000)).as_bytes(),
         );
-        assert_eq!(out, format!("GET /p HTTP/1.1\r\nHost: x\r\n{}: 414\r\n\r\nGET /q HTTP/1.1\r\n\r\n", names.refusal));
+        assert_eq!(
+            out,
+            format!(
+                "GET /p HTTP/1.1\r\nHost: x\r\n{}: 414\r\nconnection: close\r\n\r\nGET /q HTTP/1.1\r\n\r\n",
+                names.refusal
+            )
+        );
         let (out, names) =
             rewritten(format!("GET /p HTTP/1.1\r\nA: b\r\nB: {}\r\nC: d\r\n\r\n", "b".repeat(2000)).as_bytes());
-        assert_eq!(out, format!("GET /p HTTP/1.1\r\nA: b\r\n{}: 431\r\n\r\n", names.refusal));
+        assert_eq!(out, format!("GET /p HTTP/1.1\r\nA: b\r\n{}: 431\r\nconnection: close\r\n\r\n", names.refusal));
         let many: String = (0..91).map(|n| format!("A{n}: b\r\n")).collect();
         let (out, names) = rewritten(format!("GET /p HTTP/1.1\r\n{many}\r\n").as_bytes());
-        assert!(out.ends_with(&format!("A89: b\r\n{}: 431\r\n\r\n", names.refusal)), "{out}");
+        assert!(out.ends_with(&format!("A89: b\r\n{}: 431\r\nconnection: close\r\n\r\n", names.refusal)), "{out}");
     }
 
     #[test]

@@ -56,13 +56,6 @@ fn a_pair_of_all_participants_grants_each() {
 }
 
 #[test]
-fn the_window_begins_three_years_before() {
-    let day = |text: &str| text.parse::<NaiveDate>().unwrap();
-    assert_eq!(window_start(day("2026-06-30")), day("2023-06-30"));
-    assert_eq!(window_start(day("2024-02-29")), day("2021-02-28"));
-}
-
-#[test]
 fn time_zones_go_by_their_iana_names() {
     assert_eq!(parse_time_zone(None).unwrap(), chrono_tz::UTC);
     assert_eq!(parse_time_zone(Some("europe/berlin")).unwrap(), chrono_tz::Europe::Berlin);
