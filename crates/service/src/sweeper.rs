@@ -19,7 +19,7 @@ use crate::{App, metrics};
 /// Between two sweeps, in milliseconds.
 const SWEEP_EVERY_MS: u64 = 60_000;
 /// Looking for files without an owner lists every file: at start and then once in so many sweeps.
-const SWEEPS_PER_GARBAGE: u64 = 60;
+const SWEEPS_PER_GARBAGE: u64 = 10;
 /// Rows per transaction, so that a large backlog does not keep others waiting.
 const BATCH: u64 = 500;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;

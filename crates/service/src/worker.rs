@@ -59,6 +59,7 @@ pub async fn run(app: Arc<App>, node: Node, stop: Stop) {
     let attempts = TaskTracker::new();
     loop {
         let slot = tokio::select! {
+            biased;
             () = stop.begun() => break,
             slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
         };

@@ -22,8 +22,10 @@ use crate::metrics::{self, Busy, Outcome};
 use crate::shutdown::Stop;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-/// The delay before the second attempt, in milliseconds; the third waits four times as long.
+/// The delay before the second attempt, in milliseconds; each later one waits four times as long,
+/// up to the maximum.
 const RETRY_FIRST_MS: i64 = 500;
+const RETRY_MAX_MS: i64 = 60_000;
 /// Tries at telling the store how an attempt ended, and the wait between them in milliseconds.
 /// After that the lease runs out by itself.
 const TELL_TRIES: u32 = 5;
@@ -131,7 +133,7 @@ async fn give_up(app: &Arc<App>, claim: &Claim, fault: Fault, trail: Trail) -> O
     let export = &claim.export;
     let manifest = Some(Manifest::failed(export, failure.clone(), trail.into_extras(false)).to_json());
     if passing {
-        let delay_ms = RETRY_FIRST_MS << (2 * export.failed_attempts.min(8));
+        let delay_ms = (RETRY_FIRST_MS << (2 * export.failed_attempts.min(8))).min(RETRY_MAX_MS);
         let not_before = app.clock.now().plus_ms(delay_ms);
         let_go(app, claim, LetGo::Retry { failure, manifest, not_before }, Outcome::Retried).await
     } else {

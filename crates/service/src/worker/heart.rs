@@ -12,6 +12,7 @@ use payouts_store::Claim;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -97,6 +98,7 @@ async fn beat(
     let _lost_at_end = lost.clone().drop_guard();
     let lease_ms = app.config.lease_ms;
     let tick = Duration::from_millis((lease_ms / 3).clamp(1, PROGRESS_EVERY_MS).unsigned_abs());
+    let patience = Duration::from_millis((lease_ms / 3).max(1).unsigned_abs());
     let id = claim.export.id;
     let mut renewed_at = claimed_at;
     let mut written = (0, None);
@@ -111,15 +113,17 @@ async fn beat(
             continue;
         }
         let now = app.clock.now();
-        match app.store.heartbeat(&claim, shown.0, shown.1, lease_ms, now).await {
-            Ok(true) => (renewed_at, written) = (now, shown),
-            Ok(false) => return,
-            Err(error) => {
-                warn!(export.id = %id, error = &error as &dyn std::error::Error, "a heartbeat failed");
-                if app.clock.now().ms_since(renewed_at) >= lease_ms {
-                    return;
-                }
-            }
+        // A store that does not answer in time may as well not answer: the lease goes on ending.
+        let told = timeout(patience, app.store.heartbeat(&claim, shown.0, shown.1, lease_ms, now)).await;
+        match told {
+            Ok(Ok(true)) => (renewed_at, written) = (now, shown),
+            Ok(Ok(false)) => return,
+            Ok(Err(error)) => warn!(export.id = %id, error = &error as &dyn std::error::Error, "a heartbeat failed"),
+            Err(_) => warn!(export.id = %id, "a heartbeat was not answered in time"),
+        }
+        if app.clock.now().ms_since(renewed_at) >= lease_ms {
+            warn!(export.id = %id, "the lease has run out");
+            return;
         }
     }
 }
