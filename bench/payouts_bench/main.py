@@ -15,7 +15,7 @@ FULL_ROWS, FULL_EARNINGS, FULL_RUNS = 10_000_000, 1_000_000, 5
 CASES = {
     "full": "all payments as a ZIP, beside gzip level 1 of the others",
     "plain": "all payments as plain CSV",
-    "wide": "all earnings, 95 columns, as a ZIP",
+    "wide": "all earnings with all their columns as a ZIP",
     "date": "one tenth of the payments, by date",
     "amount": "one tenth of the payments, by amount",
     "participant": "one participant, beside DuckDB in-process",
@@ -34,7 +34,7 @@ def options():
         prog="bench/run", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measures this service side by side with other tools: same machine, same Parquet files, same rows, same disk.",
         epilog="cases:\n" + "\n".join(f"  {n:12} {t}" for n, t in CASES.items())
-        + "\n\nA full run (the defaults) takes about an hour on two cores and 15 GB of disk. A quick look:\n"
+        + "\n\nA full run (the defaults) takes about three quarters of an hour on two cores and 10 GB of disk. A quick look:\n"
         "  bench/run --rows 1000000 --earnings 100000 --cases full,plain,many\n\n"
         "Full runs write bench/results/*.json, docs/performance.svg and the tables of docs/performance.md;\n"
         "smaller ones write beside their ledger, unless --publish says otherwise.",

@@ -1,4 +1,5 @@
 """The other tools from the side of the bench: a process each, started, asked, ended."""
+import contextlib
 import json
 import pathlib
 import selectors
@@ -33,7 +34,8 @@ class Peer:
         return self
 
     def __exit__(self, *_):
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
