@@ -127,6 +127,9 @@ fn prepare(dir: &Path, rows: u64, today: NaiveDate) -> Result<Marker, Failure> {
             "the demo makes its data anew every day, so it needs a directory of its own: give another --data",
         ));
     }
+    // Another demo may be serving from here; its data is not taken from under it. The lock is held
+    // until everything is made.
+    let _locked = payouts_service::worker::Node::open(dir).context(context())?;
     // The marker stands first, so that a demo that was interrupted finds its own again.
     let marker = Marker { rows: 0, until: today, version: version.into(), participants: vec![], programs: vec![] };
     write_marker(&path, &marker)?;

@@ -1,5 +1,7 @@
 //! `demo --once`: from nothing to a checked file.
 
+use payouts_testkit::TestServer;
+
 use crate::{Folder, payouts};
 
 #[test]
@@ -39,4 +41,17 @@ fn a_directory_that_is_not_its_own_is_not_touched() {
     let data = folder.path().display().to_string();
     payouts().run(["demo", "--once", "--data", &data]).failed(2, &["is not empty", "--data"]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn data_that_is_being_served_is_not_taken_away() {
+    let folder = Folder::new();
+    let data = folder.at("demo");
+    let demo =
+        |rows: &str| payouts().run(["demo", "--once", "--rows", rows, "--data", &data, "--listen", "127.0.0.1:0"]);
+    demo("1000").good();
+    let server = TestServer::start(&payouts(), &folder.path().join("demo"));
+    demo("2000").failed(1, &["another payouts service is running", "--data"]);
+    drop(server);
+    demo("1000").good();
 }

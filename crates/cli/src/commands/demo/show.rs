@@ -10,16 +10,10 @@ use crate::console;
 use crate::failure::{Context, Failure};
 
 const ROWS_SHOWN: usize = 6;
-/// Columns that fit beside each other, in this order.
-const COLUMNS: [&str; 7] = [
-    "participantID",
-    "participantName",
-    "programName",
-    "totalPayment",
-    "paymentCurrencyCode",
-    "paymentStatus",
-    "paymentDate",
-];
+/// Columns that fit beside each other, in this order; the amount gets its currency.
+const COLUMNS: [&str; 6] = ["participantID", "participantName", "programName", AMOUNT, "paymentStatus", "paymentDate"];
+const AMOUNT: &str = "totalPayment";
+const CURRENCY: &str = "paymentCurrencyCode";
 
 /// The first rows of the downloaded file, and the totals of its manifest.
 pub fn file(path: &Path, fetched: &Fetched) -> Result<(), Failure> {
@@ -27,17 +21,22 @@ pub fn file(path: &Path, fetched: &Fetched) -> Result<(), Failure> {
     let mut archive = zip::ZipArchive::new(std::fs::File::open(path).context(doing())?).context(doing())?;
     let mut reader = csv::Reader::from_reader(archive.by_index(0).context(doing())?);
     let header = reader.headers().context(doing())?.clone();
-    let places: Vec<(usize, &str)> =
-        COLUMNS.iter().filter_map(|name| header.iter().position(|h| h == *name).map(|place| (place, *name))).collect();
+    let value = |record: &csv::StringRecord, name: &str| {
+        let place = header.iter().position(|h| h == name);
+        place.and_then(|place| record.get(place)).unwrap_or_default().to_owned()
+    };
     let mut rows = Vec::new();
     for record in reader.records().take(ROWS_SHOWN) {
         let record = record.context(doing())?;
-        rows.push(places.iter().map(|(place, _)| record[*place].to_owned()).collect());
+        let cell = |name: &&str| match *name {
+            AMOUNT => format!("{} {}", console::grouped_text(&value(&record, AMOUNT)), value(&record, CURRENCY)),
+            name => value(&record, name),
+        };
+        rows.push(COLUMNS.iter().map(cell).collect());
     }
-    let names: Vec<&str> = places.iter().map(|(_, name)| *name).collect();
-    let right: Vec<usize> = names.iter().position(|n| *n == "totalPayment").into_iter().collect();
+    let right: Vec<usize> = COLUMNS.iter().position(|n| *n == AMOUNT).into_iter().collect();
     let left = fetched.checked.rows.saturating_sub(rows.len() as u64);
-    println!("\n{}", console::table(&names, &rows, &right));
+    println!("\n{}", console::table(&COLUMNS, &rows, &right));
     println!("  … and {} in {}\n", console::count(left, "row more", "rows more"), path.display());
     println!("{}", totals(&fetched.manifest.totals));
     let version = fetched.manifest.data_version.map_or_else(String::new, |v| format!(" of data version {v}"));
@@ -49,7 +48,7 @@ pub fn file(path: &Path, fetched: &Fetched) -> Result<(), Failure> {
 fn totals(all: &[TotalView]) -> String {
     let mut sums: BTreeMap<&str, (u64, Amount)> = BTreeMap::new();
     for TotalView { column, currency, rows, sum } in all {
-        if column != "totalPayment" {
+        if column != AMOUNT {
             continue;
         }
         let of = sums.entry(currency).or_default();
