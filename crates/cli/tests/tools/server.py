@@ -13,7 +13,7 @@ def serving(binary, data, *more):
     data = pathlib.Path(data)
     subprocess.run([binary, "grant", "--data", data, "--tenant", "tools", "--all-participants"], check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     token = subprocess.run([binary, "token", "--data", data, "--tenant", "tools", "--principal", "tool", "--minutes", "600"], check=True, capture_output=True, text=True).stdout.strip()
-    process = subprocess.Popen([binary, "serve", "--data", data, "--dev", "--listen", "127.0.0.1:0", *more], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([binary, "serve", "--data", data, "--dev", "--listen", "127.0.0.1:0", "--admin-listen", "none", *more], stderr=subprocess.PIPE, text=True)
     try:
         url = None
         for line in process.stderr:
