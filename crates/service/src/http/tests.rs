@@ -4,6 +4,7 @@
 mod downloads;
 mod exports;
 mod frame;
+mod previews;
 mod wire;
 
 use std::sync::Arc;
