@@ -104,8 +104,9 @@ fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn start_log(cli: &Cli) {
+    // The table format's library tells every step of reading a log: too much for a service's log.
     let default = match cli.command {
-        Command::Serve(_) => "info",
+        Command::Serve(_) => "info,buoyant_kernel=warn,delta_kernel=warn,deltalake_core=warn",
         _ => "warn",
     };
     let filter = EnvFilter::try_from_env("PAYOUTS_LOG").unwrap_or_else(|_| EnvFilter::new(default));

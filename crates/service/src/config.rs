@@ -39,7 +39,7 @@ pub struct Config {
     pub dev_insecure: bool,
     /// Who may issue tokens.
     pub issuers: Vec<IssuerConfig>,
-    /// Exports that are made at the same time.
+    /// Exports that are made at the same time; with 0 this node answers requests and makes none.
     pub workers: usize,
     /// Limits of the query engine; threads are resolved, never 0.
     pub engine: payouts_engine::Limits,

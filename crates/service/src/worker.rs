@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 pub use node::{Node, StartError, prepare};
 
@@ -41,10 +41,7 @@ const LOOK_AGAIN_MS: i64 = 10;
 pub async fn background(app: &Arc<App>, tasks: &mut Tasks) -> Result<(), StartError> {
     metrics::recorder();
     let node = prepare(app).await?;
-    if let Some(address) = app.config.admin_listen {
-        let listen = |source| StartError::AdminListen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        info!(address = %listener.local_addr().map_err(listen)?, "metrics are at /metrics");
+    if let Some(listener) = metrics_listener(app).await? {
         tasks.spawn(Stage::Sweeping, "metrics", |stop| metrics::serve(app.clone(), listener, stop));
     }
     tasks.spawn(Stage::Sweeping, "sweeper", |stop| sweeper::run(app.clone(), stop));
@@ -52,10 +49,30 @@ pub async fn background(app: &Arc<App>, tasks: &mut Tasks) -> Result<(), StartEr
     Ok(())
 }
 
+/// The listener for metrics, if one is configured. A development service does without it when the
+/// address is taken, so that two of them run side by side; any other one is refused.
+async fn metrics_listener(app: &App) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = app.config.admin_listen else { return Ok(None) };
+    match TcpListener::bind(address).await {
+        Ok(listener) => {
+            info!(%address, "metrics are at /metrics");
+            Ok(Some(listener))
+        }
+        Err(error) if app.config.dev => {
+            warn!(%address, %error, "no metrics: admin_listen cannot be used");
+            Ok(None)
+        }
+        Err(source) => Err(StartError::AdminListen { address, source }),
+    }
+}
+
 /// Makes files, as many at a time as the configuration says, until told to stop; returns when the
 /// last attempt has ended or was handed back.
 pub async fn run(app: Arc<App>, node: Node, stop: Stop) {
-    let slots = Arc::new(Semaphore::new(app.config.workers.max(1)));
+    if app.config.workers == 0 {
+        return stop.begun().await;
+    }
+    let slots = Arc::new(Semaphore::new(app.config.workers));
     let attempts = TaskTracker::new();
     loop {
         let slot = tokio::select! {

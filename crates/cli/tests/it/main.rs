@@ -1,13 +1,20 @@
 //! The binary as a process, and the service as its clients see it. One test binary, a module per
 //! topic.
 
+mod clients;
 mod commands;
 mod demo;
 mod export;
 mod grants;
 mod help;
+mod isolation;
+mod kill;
+mod oracles;
+mod round_trip;
 mod serve;
+mod tidy;
 mod tokens;
+mod wire;
 
 use payouts_testkit::Payouts;
 

@@ -160,7 +160,7 @@ fn resolve(file: File, base: &Path, overrides: &Overrides) -> Result<Config, Err
         dev: overrides.dev || insecure.is_some() || set(file.dev),
         dev_insecure: insecure.is_some(),
         issuers: issuers(file.issuers.unwrap_or_default())?,
-        workers: at_least("workers", set(file.workers), 1)?,
+        workers: set(file.workers),
         engine: payouts_engine::Limits {
             threads: match set(file.engine.threads) {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),

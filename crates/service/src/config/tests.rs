@@ -87,7 +87,7 @@ fn issuers_cannot_speak_for_each_other() {
 
 #[test]
 fn values_out_of_range_name_their_key() {
-    assert!(refused("workers = 0").contains("workers = 0: must be 1 or more"));
+    assert!(refused("attempts_max = 0").contains("attempts_max = 0: must be 1 or more"));
     assert!(refused("dev = true\nlisten = \"localhost\"").contains("listen = \"localhost\""));
     assert!(refused(&format!("{ISSUER}\n[retention]\nfile_days = 9999\n")).contains("outlive"));
     assert!(refused("public_url = \"payouts.example\"").contains("public_url"));
