@@ -90,7 +90,8 @@ pub struct Engine {
 pub struct Preview {
     /// Rows and sums.
     pub totals: Totals,
-    /// Per month of the report's window field in the plan's time zone (`2023-05`): totals.
+    /// Per month of the report's window field in the asked time zone (`2023-05`): rows, and sums
+    /// per amount column and currency; the rest of each key is empty.
     pub months: std::collections::BTreeMap<String, Totals>,
     /// The first rows as texts, in the plan's columns; `None` is null.
     pub first_rows: Vec<Vec<Option<String>>>,

@@ -32,7 +32,7 @@ const BATCHES_AHEAD: usize = 4;
 const BATCH_ROWS: usize = 8192;
 
 /// Footers kept for all plans.
-const FOOTER_CACHE_BYTES: usize = 32 << 20;
+const FOOTER_CACHE_BYTES: usize = 8 << 20;
 
 /// The budget counts in these.
 const BUDGET_UNIT_BYTES: usize = 64 << 10;
@@ -95,7 +95,8 @@ impl Pipeline {
     pub fn new(limits: Limits) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(limits.threads)
-            .max_blocking_threads(limits.threads * 2 + 2)
+            // File reads. More threads would only spread the allocator's free memory.
+            .max_blocking_threads(limits.threads)
             .thread_name("engine")
             .enable_all()
             .build()

@@ -19,7 +19,7 @@ use crate::totals::{Adder, TotalsPlan};
 use crate::{Error, Plan, Preview};
 
 /// Rows that are added up at a time.
-const ROWS_PER_JOB: usize = 65_536;
+const ROWS_PER_JOB: usize = 16_384;
 
 pub(crate) async fn run(
     pipeline: &Pipeline,
@@ -65,7 +65,7 @@ async fn first_rows(pipeline: &Pipeline, plan: &Plan, max: usize) -> Result<Vec<
 struct Sums {
     totals: Totals,
     months: BTreeMap<String, Totals>,
-    /// For each list, the positions of the ids that were found.
+    /// For each list, the ids that were found.
     found: Vec<HashSet<String>>,
 }
 

@@ -196,7 +196,7 @@ impl<'p> Adder<'p> {
     /// What was added.
     pub fn finish(self) -> Totals {
         let mut totals = Totals { rows: self.rows, ..Totals::default() };
-        self.each_sum(|_, key, sum| totals.sums.entry(key).or_default().merge(sum));
+        self.each_sum(|key, sum| totals.sums.entry(key).or_default().merge(sum));
         for ((name, _), span) in self.plan.spans.iter().zip(&self.spans) {
             if let Some(span) = *span {
                 totals.spans.insert(name.clone(), span);
@@ -205,24 +205,40 @@ impl<'p> Adder<'p> {
         totals
     }
 
-    /// What was added, by month as `2023-05`; rows without a month are in none.
+    /// What was added, by month as `2023-05`: rows, and sums per amount column and currency alone
+    /// (the rest of each key is empty; months times every group would be too many). Rows without a
+    /// month are in none.
     pub fn by_month(&self) -> BTreeMap<String, Totals> {
-        let mut months: BTreeMap<String, Totals> = BTreeMap::new();
-        let name = |group: usize| &**self.month_names.name(self.groups.key(group)[3]);
+        let mut months: Vec<Totals> = vec![Totals::default(); self.month_names.len()];
+        let month = |group: usize| self.groups.key(group)[3];
         for (group, rows) in self.rows_of_group.iter().enumerate() {
-            if !name(group).is_empty() {
-                months.entry(name(group).to_owned()).or_default().rows += rows;
+            months[month(group) as usize].rows += rows;
+        }
+        for (amount, sums) in self.plan.amounts.iter().zip(&self.sums) {
+            let mut coarse: HashMap<[u32; 2], Sum> = HashMap::new();
+            for (pair, sum) in sums.iter().enumerate().filter(|(_, s)| s.rows > 0) {
+                let [group, currency] = *self.pairs[amount.source].key(pair);
+                coarse.entry([month(group as usize), currency]).or_default().merge(*sum);
+            }
+            for ([month, currency], sum) in coarse {
+                let currency = self.texts.name(currency).clone();
+                let empty = || Arc::from("");
+                let key = TotalKey {
+                    column: amount.name.clone(),
+                    currency,
+                    status: empty(),
+                    program: empty(),
+                    order_type: empty(),
+                };
+                months[month as usize].sums.insert(key, sum);
             }
         }
-        self.each_sum(|group, key, sum| {
-            if let Some(totals) = months.get_mut(name(group)) {
-                totals.sums.entry(key).or_default().merge(sum);
-            }
-        });
-        months
+        let named = months.into_iter().enumerate().filter(|(_, totals)| totals.rows > 0);
+        let named = named.map(|(code, totals)| (self.month_names.name(code as u32).to_string(), totals));
+        named.filter(|(name, _)| !name.is_empty()).collect()
     }
 
-    fn each_sum(&self, mut visit: impl FnMut(usize, TotalKey, Sum)) {
+    fn each_sum(&self, mut visit: impl FnMut(TotalKey, Sum)) {
         for (amount, sums) in self.plan.amounts.iter().zip(&self.sums) {
             for (pair, sum) in sums.iter().enumerate().filter(|(_, s)| s.rows > 0) {
                 let [group, currency] = *self.pairs[amount.source].key(pair);
@@ -235,7 +251,7 @@ impl<'p> Adder<'p> {
                     program: name(program),
                     order_type: name(order_type),
                 };
-                visit(group as usize, key, *sum);
+                visit(key, *sum);
             }
         }
     }

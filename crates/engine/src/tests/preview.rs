@@ -1,5 +1,6 @@
 //! A preview is what the export would be.
 
+use payouts_model::totals::TotalKey;
 use payouts_model::{Scope, Totals};
 
 use super::fixture::{collect, engine, field, plan, table};
@@ -26,7 +27,13 @@ async fn a_preview_adds_up_to_the_export() {
     for month in preview.months.values() {
         months.merge(month);
     }
-    assert_eq!(months.sums, totals.sums);
+    let mut coarse = Totals::default();
+    for (key, sum) in &totals.sums {
+        let empty = || "".into();
+        let key = TotalKey { status: empty(), program: empty(), order_type: empty(), ..key.clone() };
+        coarse.sums.entry(key).or_default().merge(*sum);
+    }
+    assert_eq!(months.sums, coarse.sums);
     // 2023-01-01T00:00Z is already January in Auckland; the month there ends eleven hours early.
     assert!(preview.months.contains_key("2023-01") && !preview.months.contains_key("2022-12"));
     let utc = engine.preview(&plan, chrono_tz::UTC, &[], 0).await.unwrap();

@@ -33,6 +33,11 @@ impl Codes {
         code
     }
 
+    /// How many texts there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// The text of a number.
     pub fn name(&self, code: u32) -> &Arc<str> {
         &self.names[code as usize]
