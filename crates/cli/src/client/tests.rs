@@ -1,3 +1,5 @@
+//! The client against a scripted service.
+
 use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};

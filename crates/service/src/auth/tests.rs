@@ -1,3 +1,5 @@
+//! Tokens as attackers and honest issuers send them.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};

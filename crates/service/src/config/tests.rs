@@ -1,3 +1,5 @@
+//! What a configuration file may say, and how a mistake in it is answered.
+
 use super::*;
 
 fn load(text: &str) -> Result<Config, Error> {
