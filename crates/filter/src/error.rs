@@ -78,12 +78,24 @@ impl Problem {
         let (start, end) = (base + self.span.start, base + self.span.end);
         Error {
             code: self.code,
-            message: self.message,
+            message: sentence(self.message),
             offset: count(0, start),
             length: count(start, end),
             expected: self.expected.iter().map(|&e| e.to_owned()).collect(),
             nearest: self.nearest,
         }
+    }
+}
+
+/// The message with a capital, where it does not begin with a name that the caller wrote.
+fn sentence(message: String) -> String {
+    match message
+        .strip_prefix("the ")
+        .map(|rest| ("The ", rest))
+        .or(message.strip_prefix("a ").map(|rest| ("A ", rest)))
+    {
+        Some((article, rest)) => [article, rest].concat(),
+        None => message,
     }
 }
 

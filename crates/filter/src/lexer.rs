@@ -23,7 +23,7 @@ pub(crate) enum Lit<'t> {
     Infinity(bool),
     NaN,
     Text(Cow<'t, str>),
-    Guid(&'t str),
+    Guid(Cow<'t, str>),
     /// Days since 1970-01-01.
     Date(i32),
     Instant {
@@ -84,7 +84,7 @@ impl<'t> Lexer<'t> {
             self.text_literal(quote)?
         } else if let Some(guid) = guid_at(rest) {
             self.at += guid.len();
-            Token::Literal(Lit::Guid(guid))
+            Token::Literal(Lit::Guid(guid.into()))
         } else if first.is_ascii_digit() {
             self.digits()?
         } else if first.is_alphabetic() || first == '_' {
@@ -95,9 +95,9 @@ impl<'t> Lexer<'t> {
         Ok((token, Span::new(start, self.at)))
     }
 
-    /// How many characters stand before the byte `at`.
-    pub fn characters_before(&self, at: usize) -> usize {
-        self.text[..at].chars().count()
+    /// The text from the byte `at` on.
+    pub fn text_from(&self, at: usize) -> &'t str {
+        &self.text[at..]
     }
 
     fn text_literal(&mut self, quote: Quote) -> Result<Token<'t>, Problem> {
@@ -232,7 +232,7 @@ impl<'t> Lexer<'t> {
             (_, '<') => (1, "write lt"),
             (_, '!') => (1, "write not"),
             (_, '*') => (1, "write mul"),
-            (_, '+') => (1, "write add; a + that was a blank is sent as %20 or a plain +"),
+            (_, '+') => (1, "write add; numbers have no plus sign"),
             (_, '%') => (1, "the query was escaped twice, or write mod"),
             (_, '&') => (1, "conditions are joined with and; an & inside a text is sent as %26"),
             (_, '"' | '`' | '´') => (1, "texts stand between ' and '"),
@@ -253,9 +253,14 @@ impl<'t> Lexer<'t> {
             }
             _ => (first.len_utf8(), "texts stand between ' and '"),
         };
-        let what: String = rest[..len].chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
+        let what = if first.is_ascii_graphic() { rest[..len].to_owned() } else { numbered(first) };
         Problem::syntax(Span::new(self.at, self.at + len), format!("'{what}' has no meaning here: {advice}."))
     }
+}
+
+/// A character by its number: it may not be seen, or look like another.
+fn numbered(c: char) -> String {
+    format!("U+{:04X}", u32::from(c))
 }
 
 fn append<'t>(text: &mut Cow<'t, str>, more: &'t str) {

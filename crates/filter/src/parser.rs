@@ -181,13 +181,15 @@ impl<'t, 'r> Parser<'t, 'r> {
         if word.contains('.') {
             return words::unknown_function(word, span);
         }
+        if let Some(problem) = words::function_without_parentheses(word, span) {
+            return problem;
+        }
         let nearest = suggest::nearest(word, self.report.filter_names().map(|(name, _)| name));
-        let message = format!(
-            "{} has no field '{}'.{} If it is a text, put it between ' and '.",
-            self.report.name,
-            excerpt(word),
-            suggest::hint(&nearest)
-        );
+        // Behind an operator a text without its quotes is as likely as a misspelt name.
+        let after_operator = matches!(self.stack.last(), Some(Frame::Binary { op: Operator::Compare(_), .. }));
+        let text = if after_operator { " If it is a text, write it between ' and '." } else { "" };
+        let (report, shown) = (self.report.name, excerpt(word));
+        let message = format!("{report} has no field '{shown}'.{}{text}", suggest::hint(&nearest));
         Problem::new(ErrorCode::FilterUnknownField, span, message).nearest(nearest)
     }
 
@@ -265,10 +267,8 @@ impl<'t, 'r> Parser<'t, 'r> {
     }
 
     fn unclosed(&self, end: Span, opened: Span) -> Problem {
-        let character = self.lexer.characters_before(opened.start) + 1;
-        let message = format!(
-            "The filter ends before the parenthesis that was opened at character {character} is closed: ) is missing."
-        );
+        let opened = excerpt(self.lexer.text_from(opened.start));
+        let message = format!("A ) is missing: the filter ends before the parenthesis of {opened} is closed.");
         Problem::syntax(end, message).expected(OPERATOR_OR_CLOSE)
     }
 

@@ -4,6 +4,9 @@ use payouts_model::{Catalog, ErrorCode, ReportName};
 
 use super::*;
 
+mod hostile;
+mod round_trip;
+
 pub(crate) fn now() -> Timestamp {
     Timestamp(1_700_000_000_123_456)
 }

@@ -152,7 +152,7 @@ pub(crate) fn natural_value(lit: &Lit<'_>, span: Span) -> Result<Value, Problem>
         Lit::Infinity(positive) => Value::Infinity(*positive),
         Lit::NaN => Value::NaN,
         Lit::Text(text) => Value::Text(text.as_ref().to_owned()),
-        Lit::Guid(guid) => Value::Text((*guid).to_owned()),
+        Lit::Guid(guid) => Value::Text(guid.as_ref().to_owned()),
         Lit::Date(days) => Value::Date(*days),
         Lit::Instant { at, .. } => Value::Instant(exact(at)?),
         Lit::Time(at) => Value::TimeOfDay(exact(at)?),
@@ -208,7 +208,11 @@ impl<'c> Typer<'c> {
             Kind::Compare(op, left, right) => {
                 let (left, right) = (take(left), take(right));
                 let size = left.size + right.size + 1;
-                Operand::typed(self.compare(op, left, right)?, Ty::Boolean, span, size)
+                match self.compare(op, left, right)? {
+                    // What is settled already is a literal like one that was written.
+                    Expr::Literal(Value::Boolean(value)) => Operand::literal(Lit::Boolean(value), span),
+                    expr => Operand::typed(expr, Ty::Boolean, span, size),
+                }
             }
             Kind::Arithmetic(op, left, right) => {
                 let (left, right) = (take(left), take(right));
@@ -242,7 +246,7 @@ impl<'c> Typer<'c> {
     fn condition(&self, operand: Operand<'_>, what: &str) -> Result<Expr, Problem> {
         let span = operand.span;
         match operand.form {
-            Form::Typed(expr, Ty::Boolean | Ty::Null) => Ok(expr),
+            Form::Typed(expr, Ty::Boolean) => Ok(expr),
             Form::Literal(Lit::Boolean(value)) => Ok(Expr::Literal(Value::Boolean(value))),
             Form::Literal(Lit::Null) => Ok(Expr::Literal(Value::Null)),
             _ => {
@@ -283,7 +287,7 @@ impl<'c> Typer<'c> {
                 Some(lit) => Ok(Operand { form: Form::Literal(lit), span, size }),
                 None => Err(refused(self.describe(&inner))),
             },
-            Form::Typed(expr, ty) if ty.is_number() || matches!(ty, Ty::Duration | Ty::Null) => {
+            Form::Typed(expr, ty) if ty.is_number() || ty == Ty::Duration => {
                 Ok(Operand::typed(Expr::Negate(Box::new(expr)), ty, span, size))
             }
             Form::Typed(..) => Err(refused(self.describe(&inner))),
@@ -320,7 +324,7 @@ fn describe_literal(lit: &Lit<'_>) -> String {
         Lit::Number { raw, negative } => format!("{}{}", if *negative { "-" } else { "" }, excerpt(raw)),
         Lit::Date(days) => crate::dates::print_date(*days),
         Lit::Instant { at, .. } => crate::dates::print_instant(at.micros),
-        Lit::Guid(guid) => (*guid).to_owned(),
+        Lit::Guid(guid) => guid.as_ref().to_owned(),
         Lit::Boolean(value) => value.to_string(),
         Lit::Null => "null".to_owned(),
         Lit::Infinity(_) => "INF".to_owned(),

@@ -79,12 +79,19 @@ pub(super) fn unknown_function(word: &str, span: Span) -> Problem {
     Problem::unsupported(span, format!("{} {reason}.", excerpt(word)))
 }
 
+/// The name of a function where a field should stand.
+pub(super) fn function_without_parentheses(word: &str, span: Span) -> Option<Problem> {
+    let (name, _, takes) = FUNCTIONS.iter().find(|f| f.0.eq_ignore_ascii_case(word))?;
+    let call = if *takes.end() == 0 { format!("{name}()") } else { format!("{name}(…)") };
+    Some(Problem::syntax(span, format!("{name} is a function: write {call}.")).expected(&["("]))
+}
+
 /// A word before a slash.
 pub(super) fn path(word: &str, span: Span) -> Problem {
     Problem::unsupported(
         span,
         format!(
-            "'{}/…' is a path, and a flat row has nothing behind a field: no collections, no other rows.",
+            "'{}/…' is a path, and a flat row has nothing behind a field: no collections, no other rows. A division is written div or divby.",
             excerpt(word)
         ),
     )
@@ -99,6 +106,7 @@ pub(super) fn no_operator(word: &str, span: Span, expected: &'static [&'static s
         "neq" => Some("ne"),
         "gte" => Some("ge"),
         "lte" => Some("le"),
+        "adn" | "nad" => Some("and"),
         _ => None,
     };
     // Two letters of which one is wrong are like half of all operators.

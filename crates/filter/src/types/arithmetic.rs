@@ -1,6 +1,6 @@
 //! Arithmetic.
 
-use super::coerce::unquoted;
+use super::coerce::{owned, unquoted};
 use super::{Form, Operand, Ty, Typer, natural_value};
 use crate::ast::{ArithmeticOp, Expr};
 use crate::error::{Problem, Span};
@@ -69,23 +69,6 @@ fn unquote<'t>(operand: Operand<'t>, other: Ty, op: ArithmeticOp) -> Operand<'t>
     read.map_or_else(|| operand.clone(), |lit| Operand::literal(lit, operand.span))
 }
 
-/// The literal without its hold on the text.
-fn owned(lit: Lit<'_>) -> Lit<'static> {
-    match lit {
-        Lit::Number { raw, negative } => Lit::Number { raw: raw.into_owned().into(), negative },
-        Lit::Instant { at, offset_min } => Lit::Instant { at, offset_min },
-        Lit::Date(days) => Lit::Date(days),
-        Lit::Time(at) => Lit::Time(at),
-        Lit::Duration(fine) => Lit::Duration(fine),
-        Lit::Boolean(value) => Lit::Boolean(value),
-        Lit::Infinity(positive) => Lit::Infinity(positive),
-        Lit::NaN => Lit::NaN,
-        Lit::Text(text) => Lit::Text(text.into_owned().into()),
-        Lit::Guid(guid) => Lit::Text(guid.to_owned().into()),
-        Lit::Null => Lit::Null,
-    }
-}
-
 fn finished(operand: Operand<'_>, span: Span) -> Result<Expr, Problem> {
     match operand.form {
         Form::Typed(expr, _) => Ok(expr),
@@ -106,13 +89,10 @@ fn result(op: ArithmeticOp, left: Ty, right: Ty) -> Option<Ty> {
         (Ty::Duration, Add | Sub, Ty::Duration) => Ty::Duration,
         (Ty::Duration, Mul | Div | DivBy, Ty::Integer | Ty::Decimal) => Ty::Duration,
         (Ty::Integer | Ty::Decimal, Mul, Ty::Duration) => Ty::Duration,
-        (Ty::Null, _, Ty::Null) => Ty::Null,
-        (Ty::Null, _, other) | (other, _, Ty::Null)
-            if other.is_number() || matches!(other, Ty::Date | Ty::Instant | Ty::Duration) =>
-        {
-            // Always null; what type it would have had does not matter.
-            Ty::Null
-        }
+        // Always null; the type only says what it may be compared with.
+        (Ty::Null, _, Ty::Null) => Ty::Decimal,
+        (Ty::Null, _, other) | (other, _, Ty::Null) if other.is_number() => Ty::Decimal,
+        (Ty::Null, _, other) | (other, _, Ty::Null) if matches!(other, Ty::Date | Ty::Instant | Ty::Duration) => other,
         _ => return None,
     })
 }

@@ -1,12 +1,11 @@
 //! Function calls.
 
 use super::coerce::unquoted;
-use super::{Form, Operand, Ty, Typer, natural_value};
-use crate::ast::{Expr, Function, Value};
+use super::{Form, Operand, Ty, Typer, natural, natural_value};
+use crate::ast::{Expr, Function};
 use crate::dates::{Fine, MAX_DATETIME_MICROS, MIN_DATETIME_MICROS};
 use crate::error::{Problem, Span};
 use crate::lexer::Lit;
-use crate::number::Decimal;
 use crate::syntax::{Called, name_of};
 
 /// What an argument must be.
@@ -14,6 +13,8 @@ use crate::syntax::{Called, name_of};
 enum Wanted {
     Text,
     Number,
+    /// A number that is whole by its type.
+    Whole,
     /// A date or an instant.
     Day,
     /// An instant or a time of day.
@@ -27,6 +28,7 @@ impl Wanted {
             _ if ty == Ty::Null => true,
             Self::Text => ty.is_text(),
             Self::Number => ty.is_number(),
+            Self::Whole => ty == Ty::Integer,
             Self::Day => matches!(ty, Ty::Date | Ty::Instant),
             Self::Clock => matches!(ty, Ty::Instant | Ty::Time),
             Self::Instant => ty == Ty::Instant,
@@ -37,6 +39,7 @@ impl Wanted {
         match self {
             Self::Text => "a text",
             Self::Number => "a number",
+            Self::Whole => "an integer",
             Self::Day => "a date or an instant",
             Self::Clock => "an instant or a time of day",
             Self::Instant => "an instant",
@@ -47,22 +50,22 @@ impl Wanted {
     fn unquote(self, text: &str) -> Option<Lit<'_>> {
         let types: &[Ty] = match self {
             Self::Text => &[],
-            Self::Number => &[Ty::Decimal],
+            Self::Number | Self::Whole => &[Ty::Decimal],
             Self::Day | Self::Instant => &[Ty::Instant],
             Self::Clock => &[Ty::Instant, Ty::Time],
         };
-        types.iter().find_map(|ty| unquoted(text, *ty))
+        types.iter().find_map(|ty| unquoted(text, *ty)).filter(|lit| self.accepts(natural(lit)))
     }
 }
 
 /// What a function takes, and the type that it answers.
 fn signature(function: Function) -> (&'static [Wanted], Ty) {
-    use Wanted::{Clock, Day, Instant, Number, Text};
+    use Wanted::{Clock, Day, Instant, Number, Text, Whole};
     match function {
         Function::Contains | Function::StartsWith | Function::EndsWith => (&[Text, Text], Ty::Boolean),
         Function::Length => (&[Text], Ty::Integer),
         Function::IndexOf => (&[Text, Text], Ty::Integer),
-        Function::Substring => (&[Text, Number, Number], Ty::Text),
+        Function::Substring => (&[Text, Whole, Whole], Ty::Text),
         Function::ToLower | Function::ToUpper | Function::Trim => (&[Text], Ty::Text),
         Function::Concat => (&[Text, Text], Ty::Text),
         Function::Year | Function::Month | Function::Day => (&[Day], Ty::Integer),
@@ -91,12 +94,17 @@ impl<'c> Typer<'c> {
             if function == Function::TotalOffsetMinutes
                 && let Form::Literal(Lit::Instant { offset_min, .. }) = arg.form
             {
-                let minutes = Value::Number(Decimal::from_integer(i64::from(offset_min)));
-                return Ok(Operand::typed(Expr::Literal(minutes), Ty::Integer, span, 1));
+                let raw = offset_min.unsigned_abs().to_string().into();
+                return Ok(Operand::literal(Lit::Number { raw, negative: offset_min < 0 }, span));
+            }
+            // The day of a date is the date; a literal one stays a literal.
+            if function == Function::Date
+                && let Some(date) = bare_date(&arg)
+            {
+                return Ok(Operand::literal(Lit::Date(date), span));
             }
             exprs.push(self.argument(function, arg, *wanted)?);
         }
-        // The day of a date is the date.
         if function == Function::Date
             && let [(_, Ty::Date)] = exprs[..]
         {
@@ -113,7 +121,7 @@ impl<'c> Typer<'c> {
         let refused = || {
             let name = name_of(Called::Function(function));
             let advice = match (wanted, ty) {
-                (Wanted::Text, Ty::Integer | Ty::Decimal) => ": write it between ' and '",
+                (Wanted::Text, Ty::Integer | Ty::Decimal) if arg.is_literal() => ": write it between ' and '",
                 (Wanted::Clock | Wanted::Instant, Ty::Date) => ": a date has no time of day",
                 _ => "",
             };
@@ -136,6 +144,18 @@ impl<'c> Typer<'c> {
     }
 }
 
+/// The day that a literal without a time names.
+fn bare_date(arg: &Operand<'_>) -> Option<i32> {
+    match &arg.form {
+        Form::Literal(Lit::Date(days)) => Some(*days),
+        Form::Literal(Lit::Text(text)) => match unquoted(text, Ty::Date)? {
+            Lit::Date(days) => Some(days),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// A literal with an offset keeps its local time in the functions that ask for parts of it.
 fn literal_argument(function: Function, lit: &Lit<'_>, span: Span) -> Result<(Expr, Ty), Problem> {
     let lit = match lit {
@@ -146,7 +166,7 @@ fn literal_argument(function: Function, lit: &Lit<'_>, span: Span) -> Result<(Ex
         Lit::Time(at) if !keeps_fraction(function) => Lit::Time(Fine::exact(at.micros)),
         other => other.clone(),
     };
-    Ok((Expr::Literal(natural_value(&lit, span)?), super::natural(&lit)))
+    Ok((Expr::Literal(natural_value(&lit, span)?), natural(&lit)))
 }
 
 /// Whether the answer would show what is finer than a microsecond.

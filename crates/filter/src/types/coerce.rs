@@ -54,8 +54,10 @@ impl Typer<'_> {
                 Ok(Against::Value(Value::Text(id::canonical(raw).to_owned()), Collation::Id))
             }
             (Ty::Id, Lit::Text(text)) => Ok(Against::Value(Value::Text(id::canonical(text).to_owned()), Collation::Id)),
-            (Ty::Id, Lit::Guid(guid)) => Ok(Against::Value(Value::Text((*guid).to_owned()), Collation::Id)),
-            (Ty::Guid, Lit::Guid(guid)) => Ok(Against::Value(Value::Text((*guid).to_owned()), Collation::IgnoreCase)),
+            (Ty::Id, Lit::Guid(guid)) => Ok(Against::Value(Value::Text(guid.as_ref().to_owned()), Collation::Id)),
+            (Ty::Guid, Lit::Guid(guid)) => {
+                Ok(Against::Value(Value::Text(guid.as_ref().to_owned()), Collation::IgnoreCase))
+            }
             (Ty::Text, Lit::Text(text)) => exact(Value::Text(text.as_ref().to_owned())),
             (Ty::Enum(_), Lit::Text(text)) if asked == Asked::Order => exact(Value::Text(text.as_ref().to_owned())),
             (Ty::Enum(field), Lit::Text(text)) => self.enumerated(field, text, span),
@@ -109,8 +111,25 @@ pub(super) fn unquoted<'t>(text: &'t str, ty: Ty) -> Option<Lit<'t>> {
         Ty::Date | Ty::Instant => dates::whole(text).filter(|l| matches!(l, Lit::Date(_) | Lit::Instant { .. })),
         Ty::Time => dates::whole(text).filter(|l| matches!(l, Lit::Time(_))),
         Ty::Duration => dates::duration(text).ok().map(Lit::Duration),
-        Ty::Guid => guid_at(text).filter(|g| g.len() == text.len()).map(Lit::Guid),
+        Ty::Guid => guid_at(text).filter(|g| g.len() == text.len()).map(|g| Lit::Guid(g.into())),
         _ => None,
+    }
+}
+
+/// The literal without its hold on the text.
+pub(super) fn owned(lit: Lit<'_>) -> Lit<'static> {
+    match lit {
+        Lit::Number { raw, negative } => Lit::Number { raw: raw.into_owned().into(), negative },
+        Lit::Instant { at, offset_min } => Lit::Instant { at, offset_min },
+        Lit::Date(days) => Lit::Date(days),
+        Lit::Time(at) => Lit::Time(at),
+        Lit::Duration(fine) => Lit::Duration(fine),
+        Lit::Boolean(value) => Lit::Boolean(value),
+        Lit::Infinity(positive) => Lit::Infinity(positive),
+        Lit::NaN => Lit::NaN,
+        Lit::Text(text) => Lit::Text(text.into_owned().into()),
+        Lit::Guid(guid) => Lit::Guid(guid.into_owned().into()),
+        Lit::Null => Lit::Null,
     }
 }
 
@@ -130,7 +149,7 @@ fn example(ty: Ty) -> &'static str {
     }
 }
 
-fn unreadable(text: &str, span: Span, ty: Ty, other: &str) -> Problem {
+pub(super) fn unreadable(text: &str, span: Span, ty: Ty, other: &str) -> Problem {
     if text.trim().is_empty() {
         let message = format!("{other} is {}, and an empty text is none: write null for an empty field.", ty.shown());
         return Problem::kind(span, message);

@@ -1,6 +1,6 @@
 //! Comparisons.
 
-use super::coerce::{Against, Asked, unquoted};
+use super::coerce::{Against, Asked, owned, unquoted, unreadable};
 use super::{Form, Operand, Ty, Typer, collation, natural, natural_value};
 use crate::ast::{Collation, CompareOp, Expr, Value};
 use crate::dates;
@@ -35,7 +35,7 @@ impl Typer<'_> {
         self.check_order(op, &left, &right, span)?;
         let described = self.describe(&left);
         match (left.form, right.form) {
-            (Form::Literal(a), Form::Literal(b)) => self.compare_literals(op, (a, left.span), (b, right.span), span),
+            (Form::Literal(a), Form::Literal(b)) => self.compare_literals(op, (a, left.span), (b, right.span)),
             (Form::Typed(expr, ty), Form::Literal(lit)) => {
                 let against = self.against(&lit, right.span, ty, asked(op), &described)?;
                 self.compare_with(op, expr, against, right.span)
@@ -64,7 +64,7 @@ impl Typer<'_> {
         for side in [left, right] {
             if matches!(side.ty(), Ty::Id | Ty::Guid) {
                 let message = format!(
-                    "{} is {}, and ids have no order: use eq, ne or in, not {}.",
+                    "{} is {} and has no order: use eq, ne or in, not {}.",
                     self.describe(side),
                     side.ty().shown(),
                     crate::syntax::compare_name(op)
@@ -136,40 +136,59 @@ impl Typer<'_> {
         })
     }
 
-    /// Two literals: a text is read as the other one's type, a bare date as a day.
+    /// Two literals: a text is read as the other one's type, a bare date against an instant is a
+    /// day. What is finer than a microsecond is settled here and now.
     fn compare_literals(
         &self,
         op: CompareOp,
         (a, a_span): (Lit<'_>, Span),
         (b, b_span): (Lit<'_>, Span),
-        span: Span,
     ) -> Result<Expr, Problem> {
-        if let (Some(x), Some(y)) = (fine_of(&a), fine_of(&b))
-            && (x.tail_picos, y.tail_picos) != (0, 0)
-            && natural(&a) == natural(&b)
-        {
-            return Ok(Expr::Literal(Value::Boolean(holds(op, x.cmp(&y)))));
+        let (a, b) = (read_as(&a, a_span, &b)?, read_as(&b, b_span, &a)?);
+        let settled = |answer| Ok(Expr::Literal(Value::Boolean(answer)));
+        match (fine_of(&a), fine_of(&b)) {
+            (Some(x), Some(y)) if (x.tail_picos, y.tail_picos) != (0, 0) && natural(&a) == natural(&b) => {
+                return settled(holds(op, x.cmp(&y)));
+            }
+            _ => {}
         }
-        let text_first = matches!(a, Lit::Text(_)) && !matches!(b, Lit::Text(_) | Lit::Null);
-        let date_first = matches!(a, Lit::Date(_)) && natural(&b) == Ty::Instant;
-        let fine_first = fine_of(&a).is_some_and(|f| f.tail_picos != 0);
-        let null_first = a == Lit::Null;
-        let (op, (a, a_span), (b, b_span)) = if text_first || date_first || fine_first || null_first {
-            (mirrored(op), (b, b_span), (a, a_span))
-        } else {
-            (op, (a, a_span), (b, b_span))
-        };
-        let ty = natural(&a);
-        let value = natural_value(&a, a_span)?;
-        // A quoted date against an instant is a day, a quoted instant against a date an instant.
-        if ty == Ty::Date
-            && let Lit::Text(text) = &b
-            && let Some(instant @ Lit::Instant { .. }) = unquoted(text, Ty::Instant)
-        {
-            return self.compare_literals(op, (a, a_span), (instant, b_span), span);
+        match (&a, &b) {
+            (Lit::Date(_), Lit::Instant { .. }) => {
+                return self.compare_literals(mirrored(op), (b, b_span), (a, a_span));
+            }
+            (Lit::Instant { at, .. }, Lit::Date(days)) if at.tail_picos != 0 => {
+                let (start, end) = self.day(*days, b_span)?;
+                let (begun, ended) = (at.micros >= start, at.micros >= end);
+                return settled(match op {
+                    CompareOp::Ge => begun,
+                    CompareOp::Lt => !begun,
+                    CompareOp::Gt => ended,
+                    CompareOp::Le => !ended,
+                    CompareOp::Eq => begun && !ended,
+                    CompareOp::Ne => !begun || ended,
+                });
+            }
+            _ => {}
         }
-        let against = self.against(&b, b_span, ty, asked(op), &super::describe_literal(&a))?;
-        self.compare_with(op, Expr::Literal(value), against, span)
+        if a == Lit::Null {
+            let value = Expr::Literal(natural_value(&b, b_span)?);
+            return Ok(compared(op, Collation::Exact, Expr::Literal(Value::Null), value));
+        }
+        let against = self.against(&b, b_span, natural(&a), asked(op), &super::describe_literal(&a))?;
+        self.compare_with(op, Expr::Literal(natural_value(&a, a_span)?), against, b_span)
+    }
+}
+
+/// A text literal as a literal of the type of `other`, where that is not text.
+fn read_as<'t>(lit: &Lit<'t>, span: Span, other: &Lit<'_>) -> Result<Lit<'t>, Problem> {
+    match (lit, other) {
+        (_, Lit::Text(_) | Lit::Null) => Ok(lit.clone()),
+        (Lit::Text(text), _) => {
+            let ty = natural(other);
+            let read = unquoted(text, ty).map(owned);
+            read.ok_or_else(|| unreadable(text, span, ty, &super::describe_literal(other)))
+        }
+        _ => Ok(lit.clone()),
     }
 }
 
