@@ -76,7 +76,7 @@ impl Finder {
                 continue;
             }
             let above = index.checked_sub(columns).map_or(0, |i| field_starts[i] as usize + 1);
-            let Some((from, length)) = best(text, start, [long, above, short]) else { continue };
+            let Some((from, length)) = best(text, start, [above, long, short]) else { continue };
             at = push(tokens, at, start, from, length);
             done = at;
         }

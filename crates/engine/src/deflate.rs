@@ -1,48 +1,25 @@
-//! Text into DEFLATE blocks that can be joined to others, and nothing else: the one place to put a
-//! faster compressor.
+//! Text into DEFLATE blocks that can be joined to others, and nothing else.
 //!
 //! Invariant of [`deflate`]: the result ends on a byte boundary, has no final block, refers to
 //! nothing before itself, and depends on its input alone.
 
 use std::cell::RefCell;
 
-use flate2::{Compress, Compression, FlushCompress, Status};
-
-struct Compressor {
-    state: Compress,
-    buffer: Vec<u8>,
-}
+use payouts_deflate::Encoder;
 
 thread_local! {
-    // The compressor's tables are a quarter of a megabyte: made once per thread, reset per chunk.
-    static COMPRESSOR: RefCell<Compressor> = RefCell::new(Compressor { state: Compress::new(Compression::fast(), false), buffer: Vec::new() });
+    // The encoder's tables and buffers are made once per thread.
+    static ENCODER: RefCell<Encoder> = RefCell::default();
 }
 
-/// Compresses `text` into blocks that end with a sync flush.
-pub fn deflate(text: &[u8]) -> Vec<u8> {
-    if text.is_empty() {
-        return Vec::new();
+/// Compresses `text` into blocks that end on a byte boundary. `starts` says where its fields
+/// begin, `columns` of them to a row.
+pub fn deflate(text: &[u8], starts: &[u32], columns: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    if !text.is_empty() {
+        ENCODER.with_borrow_mut(|encoder| encoder.compress(text, starts, columns, &mut out));
     }
-    COMPRESSOR.with_borrow_mut(|compressor| {
-        let Compressor { state, buffer } = compressor;
-        state.reset();
-        buffer.clear();
-        // Room for the worst case at once: where the output is cut must never matter.
-        buffer.reserve(text.len() + text.len() / 8 + 1024);
-        loop {
-            let taken = usize::try_from(state.total_in()).expect("a chunk fits into memory");
-            let status = state
-                .compress_vec(&text[taken..], buffer, FlushCompress::Sync)
-                .expect("a fresh compressor takes any text");
-            let done = state.total_in() as usize == text.len() && buffer.len() < buffer.capacity();
-            if done {
-                break;
-            }
-            assert!(!matches!(status, Status::StreamEnd), "a sync flush never ends the stream");
-            buffer.reserve(64 * 1024);
-        }
-        buffer.as_slice().to_vec()
-    })
+    out
 }
 
 #[cfg(test)]
@@ -60,8 +37,8 @@ mod tests {
         };
         let pieces =
             [b"participantID,earned\r\n".repeat(5000), vec![], (0..300_000).map(|_| noise()).collect(), b"x".to_vec()];
-        let mut stream: Vec<u8> = pieces.iter().flat_map(|p| deflate(p)).collect();
-        assert_eq!(deflate(&pieces[0]), deflate(&pieces[0]));
+        let mut stream: Vec<u8> = pieces.iter().flat_map(|p| deflate(p, &[], 1)).collect();
+        assert_eq!(deflate(&pieces[0], &[0, 22], 1), deflate(&pieces[0], &[0, 22], 1));
         stream.extend_from_slice(&[0x03, 0x00]); // an empty final block
         let mut text = Vec::new();
         flate2::read::DeflateDecoder::new(stream.as_slice()).read_to_end(&mut text).unwrap();

@@ -33,17 +33,20 @@ pub fn header(report: &Report, columns: &[usize], text: TextFormat) -> Vec<u8> {
     out
 }
 
-/// Appends `rows` rows of these columns.
-pub fn write_rows(out: &mut Vec<u8>, columns: &[&Column], rows: usize, separator: u8) {
+/// Appends `rows` rows of these columns, and to `starts` where each field begins.
+pub fn write_rows(out: &mut Vec<u8>, starts: &mut Vec<u32>, columns: &[&Column], rows: usize, separator: u8) {
     let mut cells: Vec<cell::Cell<'_>> = columns.iter().map(|c| cell::Cell::new(c, separator)).collect();
     let Some((last, before)) = cells.split_last_mut() else {
         return;
     };
+    starts.reserve(rows * columns.len());
     for row in 0..rows {
         for cell in before.iter_mut() {
+            starts.push(out.len() as u32);
             cell.write(out, row, separator);
             out.push(separator);
         }
+        starts.push(out.len() as u32);
         last.write(out, row, separator);
         out.extend_from_slice(b"\r\n");
     }
@@ -67,15 +70,16 @@ impl ChunkJob {
     pub fn run(&self, part: &Part) -> Result<Chunk, Error> {
         let mut adder = Adder::new(&self.totals);
         let mut text = Vec::with_capacity(1 << 20);
+        let mut starts = Vec::new();
         for batch in &part.batches {
             let columns = self.layout.read(batch)?;
             adder.add(&columns, batch.num_rows())?;
             let file: Vec<&Column> = self.layout.file().iter().map(|&at| &columns[at]).collect();
-            write_rows(&mut text, &file, batch.num_rows(), self.separator);
+            write_rows(&mut text, &mut starts, &file, batch.num_rows(), self.separator);
         }
         text.shrink_to_fit();
         let packed = self.packaging != Packaging::Plain;
-        let deflated = packed.then(|| Bytes::from(deflate(&text)));
+        let deflated = packed.then(|| Bytes::from(deflate(&text, &starts, self.layout.file().len())));
         let crc32 = if packed { crc32fast::hash(&text) } else { 0 };
         let rows = part.batches.iter().map(|b| b.num_rows() as u64).sum();
         Ok(Chunk { rows, text: text.into(), crc32, deflated, totals: adder.finish() })

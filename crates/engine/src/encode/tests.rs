@@ -20,7 +20,7 @@ fn read(array: ArrayRef, kind: FieldType) -> Column {
 
 fn text(columns: &[&Column], rows: usize, separator: u8) -> String {
     let mut out = Vec::new();
-    write_rows(&mut out, columns, rows, separator);
+    write_rows(&mut out, &mut Vec::new(), columns, rows, separator);
     String::from_utf8(out).unwrap()
 }
 
