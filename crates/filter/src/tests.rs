@@ -125,3 +125,25 @@ fn normal_forms_need_no_context() {
         assert_eq!(Filter::parse_normal(&filter.normal_form, report).unwrap().unwrap(), filter);
     }
 }
+
+/// The examples of the table of errors in the documentation, and the answers to them.
+#[test]
+fn the_documented_messages_are_the_real_ones() {
+    let document = include_str!("../../../docs/filter.md");
+    let mut rows = 0;
+    let table = document.split("## Errors").nth(1).unwrap();
+    for line in table.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, _, _, example, message, _] = cells[..] else { continue };
+        let Some(text) = example.strip_prefix('`').and_then(|t| t.strip_suffix('`')) else { continue };
+        assert_eq!(refused(text).message, message, "{text}");
+        rows += 1;
+    }
+    assert!(rows >= 8, "only {rows} examples");
+    assert_eq!(refused(&"(".repeat(65)).code, ErrorCode::FilterLimit);
+    assert!(document.contains(&refused(&"(".repeat(65)).message));
+    let examples = document.split("```").nth(1).unwrap();
+    for text in examples.trim().lines() {
+        normal(text);
+    }
+}
