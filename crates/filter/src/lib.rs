@@ -159,7 +159,9 @@ fn texts_of(part: &Expr, field: usize) -> Option<Vec<&str>> {
     if field_of(part) != Some(field) {
         return None;
     }
-    let text = |value| if let &Value::Text(ref text) = value { Some(text.as_str()) } else { None };
+    fn text(value: &Value) -> Option<&str> {
+        if let Value::Text(text) = value { Some(text) } else { None }
+    }
     match part {
         Expr::Compare { right, .. } => match &**right {
             Expr::Literal(value) => text(value).map(|t| vec![t]),

@@ -154,10 +154,10 @@ pub(super) fn unreadable(text: &str, span: Span, ty: Ty, other: &str) -> Problem
         let message = format!("{other} is {}, and an empty text is none: write null for an empty field.", ty.shown());
         return Problem::kind(span, message);
     }
-    if ty == Ty::Instant || ty == Ty::Date {
-        if let Some(Err(dates::Malformed(why))) = dates::scan(text.trim()) {
-            return Problem::kind(span, format!("{other} is {}, and '{}' is none: {why}.", ty.shown(), excerpt(text)));
-        }
+    if matches!(ty, Ty::Instant | Ty::Date)
+        && let Some(Err(dates::Malformed(why))) = dates::scan(text.trim())
+    {
+        return Problem::kind(span, format!("{other} is {}, and '{}' is none: {why}.", ty.shown(), excerpt(text)));
     }
     Problem::kind(
         span,
