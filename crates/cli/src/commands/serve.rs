@@ -34,7 +34,7 @@ pub struct Args {
     /// Where the API listens [default: 127.0.0.1:8080]; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Where /metrics listens, or "none" [default: 127.0.0.1:9090]
+    /// Where /metrics listens, or "none" [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDR", value_parser = admin)]
     admin_listen: Option<AdminListen>,
     /// What absolute URLs in answers begin with
@@ -60,7 +60,7 @@ fn admin(text: &str) -> Result<AdminListen, String> {
         text => text
             .parse()
             .map(|a| AdminListen(Some(a)))
-            .map_err(|_| "neither \"none\" nor an address such as 127.0.0.1:9090".into()),
+            .map_err(|_| "neither \"none\" nor an address such as 127.0.0.1:9464".into()),
     }
 }
 
