@@ -1,8 +1,9 @@
 //! Who may see what: grants, the scope they add up to, and the viewer that carries it.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::id::{ParticipantId, PrincipalId, TenantId};
@@ -61,11 +62,44 @@ pub struct Grant {
     pub until: Option<Timestamp>,
 }
 
-/// A set of granted pairs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+/// A set of granted pairs. A clone shares the pairs and their digest: a viewer of thousands of
+/// participants costs no more per request than one of a single one.
+#[derive(Clone, Debug, Default)]
 pub struct Scope {
-    pairs: BTreeSet<Pair>,
+    shared: Arc<Pairs>,
+}
+
+#[derive(Debug, Default)]
+struct Pairs {
+    all: BTreeSet<Pair>,
+    /// Made when it is first asked for.
+    digest: OnceLock<String>,
+}
+
+impl From<BTreeSet<Pair>> for Scope {
+    fn from(all: BTreeSet<Pair>) -> Self {
+        Self { shared: Arc::new(Pairs { all, digest: OnceLock::new() }) }
+    }
+}
+
+impl PartialEq for Scope {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared) || self.shared.all == other.shared.all
+    }
+}
+
+impl Eq for Scope {}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.shared.all.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeSet::deserialize(deserializer).map(Self::from)
+    }
 }
 
 impl FromIterator<Pair> for Scope {
@@ -79,8 +113,8 @@ impl FromIterator<Pair> for Scope {
             };
             by(&None, &p.program) || by(&p.participant, &None) || by(&None, &None)
         };
-        let pairs = all.iter().filter(|p| !wider(p)).cloned().collect();
-        Self { pairs }
+        let kept: BTreeSet<Pair> = all.iter().filter(|p| !wider(p)).cloned().collect();
+        Self::from(kept)
     }
 }
 
@@ -92,22 +126,22 @@ impl Scope {
 
     /// The pairs, sorted.
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = &Pair> {
-        self.pairs.iter()
+        self.shared.all.iter()
     }
 
     /// Whether nothing at all is granted.
     pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
+        self.shared.all.is_empty()
     }
 
     /// Whether every pair of `other` is covered by a pair of this scope.
     pub fn contains(&self, other: &Self) -> bool {
-        other.pairs.iter().all(|p| self.covers_pair(p))
+        Arc::ptr_eq(&self.shared, &other.shared) || other.shared.all.iter().all(|p| self.covers_pair(p))
     }
 
     fn covers_pair(&self, pair: &Pair) -> bool {
         let with = |participant: &Option<ParticipantId>, program: &Option<String>| {
-            self.pairs.contains(&Pair { participant: participant.clone(), program: program.clone() })
+            self.shared.all.contains(&Pair { participant: participant.clone(), program: program.clone() })
         };
         with(&pair.participant, &pair.program)
             || with(&None, &pair.program)
@@ -127,7 +161,7 @@ impl Scope {
     /// participants turned into pairs of each of those.
     pub fn narrow(&self, participants: &BTreeSet<ParticipantId>) -> Self {
         let mut pairs = Vec::new();
-        for pair in &self.pairs {
+        for pair in &self.shared.all {
             match &pair.participant {
                 Some(p) if participants.contains(p) => pairs.push(pair.clone()),
                 Some(_) => {}
@@ -141,13 +175,16 @@ impl Scope {
 
     /// The participants it names, sorted; `None` if it has a pair of all participants.
     pub fn participants(&self) -> Option<BTreeSet<&ParticipantId>> {
-        self.pairs.iter().map(|p| p.participant.as_ref()).collect()
+        self.shared.all.iter().map(|p| p.participant.as_ref()).collect()
     }
 
     /// SHA-256 of the sorted pairs, as lower-case hex: equal scopes have equal digests.
     pub fn digest(&self) -> String {
-        let text = serde_json::to_string(self).expect("a set of texts is always JSON");
-        Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+        let made = || {
+            let text = serde_json::to_string(self).expect("a set of texts is always JSON");
+            Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+        };
+        self.shared.digest.get_or_init(made).clone()
     }
 }
 
