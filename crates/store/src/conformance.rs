@@ -37,13 +37,15 @@ macro_rules! conformance_tests {
     ($fixture:expr) => {
         $crate::conformance_tests!(@each $fixture;
             acceptance: new_exports_are_queued, same_key_replays, key_is_free_again, key_holds_a_day,
-                keys_belong_to_one_principal, full_queue_refuses, fifty_with_one_key_make_one;
+                keys_belong_to_one_principal, full_queue_refuses, fifty_with_one_key_make_one,
+                limit_is_exact_among_many, one_callers_fault_is_its_own, order_is_kept, callers_may_go_away;
             durability: everything_survives_a_new_store, another_process_sees_it_at_once;
             grants: pairs_add_up, grants_run_out, granting_again_changes_until, revoking_takes_exactly_those,
-                applying_makes_it_so, names_that_look_like_all_are_not;
+                applying_makes_it_so, names_that_look_like_all_are_not,
+                changes_elsewhere_are_at_work_at_once;
             queue: oldest_first_within_a_tenant, fewest_running_first, tenants_take_turns, ended_leases_are_claimed_again,
                 ten_lost_leases_are_enough, taken_back_at_once, delays_are_honoured, handed_back_at_once,
-                positions_count_from_one, eight_claimers_take_each_once;
+                positions_count_from_one, positions_in_long_queues, eight_claimers_take_each_once;
             retention: files_expire_once, purging_spares_files, keys_are_purged_after_a_day;
             visibility: scope_decides, admins_see_states, makers_and_admins_delete, deleting_frees_everything,
                 lists_page_newest_first, lists_narrow, manifests_need_the_whole_scope, counts_add_up;
@@ -141,7 +143,7 @@ pub fn key(key: &str, digest: &str) -> Option<IdempotencyKey> {
 /// Accepts; anything but a new Export is a failure.
 pub async fn accept(store: &dyn Store, create: CreateExport) -> payouts_model::Export {
     match store.accept(create, QUEUE_MAX).await.expect("accept") {
-        Accepted::New(export) => export,
+        Accepted::New { export, .. } => export,
         other => panic!("not a new export: {other:?}"),
     }
 }

@@ -82,7 +82,12 @@ pub struct CreateExport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// Durable in the queue.
-    New(Export),
+    New {
+        /** as accepted */
+        export: Export,
+        /** its place among its tenant's queued requests, from 1 */
+        queue_position: u64,
+    },
     /// The same request had been accepted under this key: the Export as it is now.
     Replayed(Export),
     /// The key is in use for another request.
@@ -180,7 +185,8 @@ pub enum LetGo {
 /// old fence changes nothing and says so.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// Accepts an Export, unless its key was used or the tenant's queue is full.
+    /// Accepts an Export, unless its key was used or the tenant's queue is full. What is accepted
+    /// later is queued later, whoever accepts it; the limit is exact whoever else accepts.
     async fn accept(&self, create: CreateExport, tenant_queue_max: u64) -> Result<Accepted, Error>;
     /// An Export of `report` that the viewer may see.
     async fn find(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<Visible>, Error>;

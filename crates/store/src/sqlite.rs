@@ -2,7 +2,8 @@
 //!
 //! Invariants: one connection writes and every write is one `BEGIN IMMEDIATE` transaction, so that
 //! writers (also of other processes: the command line opens the same file) take turns and none
-//! fails half way for want of a lock; commits are synced before they are answered; the file is
+//! fails half way for want of a lock; acceptances that wait at the same time share a transaction;
+//! commits are synced before they are answered; the file is
 //! private to its user. Every UPDATE of an Export filters on the states of its
 //! [`Move`](payouts_model::export::Move).
 
@@ -18,6 +19,7 @@ mod work;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,7 +48,9 @@ type WriteTx = sqlx::Transaction<'static, Sqlite>;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
-    scopes: ScopeCache,
+    scopes: Arc<ScopeCache>,
+    line: accept::Line,
+    access: grants::AccessCache,
 }
 
 impl SqliteStore {
@@ -74,13 +78,21 @@ impl SqliteStore {
             .busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS));
         let pool = |max: u32| {
             let wait = Duration::from_millis(2 * BUSY_TIMEOUT_MS);
-            SqlitePoolOptions::new().max_connections(max).acquire_timeout(wait).idle_timeout(None).max_lifetime(None)
+            SqlitePoolOptions::new()
+                .max_connections(max)
+                .acquire_timeout(wait)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                // A file does not go away as a server does.
+                .test_before_acquire(false)
         };
         let writer = pool(1).connect_with(options.clone()).await.map_err(at("open", true))?;
         sqlx::migrate!("./migrations").run(&writer).await.map_err(|e| migration_error(&path, e))?;
         let readers = pool(READERS_MAX).connect_with(options).await.map_err(at("open", true))?;
         drop(guard);
-        Ok(Self { writer, readers, scopes: ScopeCache::default() })
+        let scopes = Arc::new(ScopeCache::default());
+        let line = accept::Line::open(writer.clone(), scopes.clone());
+        Ok(Self { writer, readers, scopes, line, access: grants::AccessCache::default() })
     }
 
     /// Waits for what is under way and closes the file.

@@ -102,3 +102,36 @@ pub async fn names_that_look_like_all_are_not(fixture: &dyn Fixture) {
         assert_eq!(seen, [given[1].pair.clone()].into_iter().collect(), "{name:?}");
     }
 }
+
+/// What another process grants or revokes is at work at the next call, however often the access
+/// was asked for before, and what runs out does so without anybody's doing.
+pub async fn changes_elsewhere_are_at_work_at_once(fixture: &dyn Fixture) {
+    let (here, elsewhere) = (fixture.open().await, fixture.open().await);
+    let (t, p) = holder("p");
+    let access = |at: Timestamp| here.access(&t, &p, at);
+    let wide = grant(Some("p"), Some("1"), None);
+    let brief = Grant { until: Some(after(100)), role: Role::Admin, ..grant(None, Some("2"), None) };
+    for _ in 0..3 {
+        assert_eq!(access(START).await.unwrap(), (Role::Viewer, Scope::default()));
+        elsewhere.grant(std::slice::from_ref(&wide)).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(access(START).await.unwrap(), (Role::Viewer, scope(&[("1", "*")])));
+        }
+        elsewhere.grant(std::slice::from_ref(&brief)).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(access(after(99)).await.unwrap(), (Role::Admin, scope(&[("1", "*"), ("2", "*")])));
+            assert_eq!(access(after(100)).await.unwrap(), (Role::Viewer, scope(&[("1", "*")])));
+        }
+        let longer = Grant { until: Some(after(200)), ..brief.clone() };
+        elsewhere.grant(std::slice::from_ref(&longer)).await.unwrap();
+        assert_eq!(access(after(100)).await.unwrap().0, Role::Admin);
+        elsewhere.revoke(&[wide.clone(), longer]).await.unwrap();
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    elsewhere.grant(&[wide]).await.unwrap();
+    for _ in 0..64 {
+        let (store, t, p) = (std::sync::Arc::clone(&here), t.clone(), p.clone());
+        tasks.spawn(async move { store.access(&t, &p, START).await.unwrap().1 });
+    }
+    assert!(tasks.join_all().await.into_iter().all(|seen| seen == scope(&[("1", "*")])));
+}

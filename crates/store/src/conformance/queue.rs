@@ -148,6 +148,64 @@ pub async fn positions_count_from_one(fixture: &dyn Fixture) {
     assert_eq!(places, [0, 1, 2]);
 }
 
+/// Places are right in a long queue that others share, also after some of it was claimed, deleted
+/// or failed.
+pub async fn positions_in_long_queues(fixture: &dyn Fixture) {
+    const QUEUED: u32 = 2_600;
+    let store = fixture.open().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..QUEUED {
+        let store = Arc::clone(&store);
+        let create = if n % 5 == 0 { request_of("other", n) } else { request(n) };
+        tasks.spawn(async move { store.accept(create, 10_000).await.unwrap() });
+    }
+    tasks.join_all().await;
+    let viewer = everything();
+    for n in 0..300 {
+        let held = claim(&*store, after(100)).await;
+        if n % 3 == 0 {
+            let how = LetGo::Fail { failure: failure(ErrorCode::Internal), manifest: None };
+            store.let_go(&held, how, ATTEMPTS_MAX, after(101)).await.unwrap();
+        }
+    }
+    let report = payouts_model::ReportName::Payments;
+    for n in (1_201..1_300).step_by(2) {
+        store.delete(&viewer, report, id(n), after(102)).await.unwrap();
+    }
+    let mut places = Vec::new();
+    let mut after_item = None;
+    loop {
+        let page = store.list(&viewer, None, Some(Status::Queued), 200, after_item).await.unwrap();
+        places.extend(page.items.iter().map(|v| (v.queue_position, v.export.id)));
+        after_item = page.next;
+        if after_item.is_none() {
+            break;
+        }
+    }
+    places.sort_unstable();
+    assert_eq!(
+        places.iter().map(|(place, _)| *place).collect::<Vec<_>>(),
+        (1..=places.len() as u64).collect::<Vec<_>>()
+    );
+    for (place, id) in places.iter().step_by(97) {
+        let seen = store.find(&viewer, report, *id).await.unwrap().unwrap();
+        assert_eq!(seen.queue_position, *place);
+    }
+    // The order of the places is the order of the claims.
+    let mut ours = places.iter().map(|(_, id)| *id);
+    for _ in 0..20 {
+        let held = claim(&*store, after(103)).await;
+        if held.export.tenant == viewer.tenant {
+            assert_eq!(Some(held.export.id), ours.next());
+        }
+    }
+    let again = fixture.open().await;
+    let last = places.last().unwrap().1;
+    let taken = places.len() - ours.len();
+    let seen = again.find(&viewer, report, last).await.unwrap().unwrap();
+    assert_eq!(seen.queue_position, (places.len() - taken) as u64);
+}
+
 /// Eight claimers over two stores: each Export is claimed once.
 pub async fn eight_claimers_take_each_once(fixture: &dyn Fixture) {
     let stores = [fixture.open().await, fixture.open().await];

@@ -55,5 +55,5 @@ pub async fn keys_are_purged_after_a_day(fixture: &dyn Fixture) {
     assert_eq!(store.purge_keys(after(IDEMPOTENCY_KEY_MS - 1)).await.unwrap(), 0);
     assert_eq!(store.purge_keys(after(IDEMPOTENCY_KEY_MS)).await.unwrap(), 1);
     let again = CreateExport { idempotency: key("k", "other"), ..request(1) };
-    assert!(matches!(store.accept(again, QUEUE_MAX).await.unwrap(), Accepted::New(_)));
+    assert!(matches!(store.accept(again, QUEUE_MAX).await.unwrap(), Accepted::New { .. }));
 }

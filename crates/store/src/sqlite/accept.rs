@@ -1,134 +1,178 @@
-//! Acceptance: key, queue limit and insert in one transaction.
+//! Acceptance: one task writes for all callers. Whatever waits when the writer becomes free goes
+//! into one transaction, so that one sync makes all of it durable.
+//!
+//! Invariants: Exports are accepted in the order in which they were handed in; nobody is answered
+//! before the commit; what one caller's request does to the database concerns nobody else; a
+//! caller that goes away while it waits is passed over, or accepted unheard if its batch has begun.
 
-use payouts_model::Status;
-use payouts_model::export::{Export, Progress};
+mod batch;
 
-use super::rows::{ExportRow, count, export_sql, to_json};
-use super::{SqliteStore, WriteTx, at, commit};
-use crate::{Accepted, CreateExport, Error, IDEMPOTENCY_KEY_MS, IdempotencyKey};
+use std::io;
+use std::sync::Arc;
+
+use sqlx::error::ErrorKind;
+use sqlx::sqlite::SqlitePool;
+use tokio::sync::{mpsc, oneshot};
+
+use self::batch::Decision;
+use super::rows::ScopeCache;
+use super::{SqliteStore, WriteTx, at};
+use crate::{Accepted, CreateExport, Error};
 
 const ACCEPT: &str = "accept an export";
+/// Callers in one transaction. Other writes wait for no more than this; at some twenty
+/// microseconds each the sync still takes the most of it.
+const BATCH_MAX: usize = 256;
+/// Bytes of filters in one transaction, so that a batch of the longest ones stays in memory.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Callers that wait beside the batch under way; more of them wait to be let into the line.
+const WAITING_MAX: usize = 1_024;
+/// SQLite's code of a text that is longer than it can hold.
+const SQLITE_TOOBIG: &str = "18";
 
-impl SqliteStore {
-    pub(super) async fn accept_export(&self, create: CreateExport, tenant_queue_max: u64) -> Result<Accepted, Error> {
-        let mut tx = self.begin(ACCEPT).await?;
-        if let Some(key) = &create.idempotency
-            && let Some(answer) = self.held_by_key(&mut tx, &create, key).await?
-        {
-            return Ok(answer);
-        }
-        let queued: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM exports WHERE tenant = ?1 AND status = ?2 AND ended_at IS NULL")
-                .bind(create.tenant.as_str())
-                .bind(Status::Queued.as_str())
-                .fetch_one(&mut *tx)
-                .await
-                .map_err(at(ACCEPT, true))?;
-        if queued >= count(tenant_queue_max) {
-            return Ok(Accepted::QueueFull { limit: tenant_queue_max });
-        }
-        let export = insert(&mut tx, create).await.map_err(at(ACCEPT, true))?;
-        commit(tx, ACCEPT).await?;
-        Ok(Accepted::New(export))
-    }
+/// A caller that waits.
+#[derive(Debug)]
+struct Waiting {
+    create: CreateExport,
+    tenant_queue_max: u64,
+    answer: oneshot::Sender<Result<Accepted, Error>>,
+}
 
-    /// What the key answers; `None` if it is free (again). A free key's old row is deleted.
-    async fn held_by_key(
-        &self,
-        tx: &mut WriteTx,
-        create: &CreateExport,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Accepted>, Error> {
-        let held: Option<(String, String, i64)> = sqlx::query_as(
-            "SELECT request_digest, export, created_at FROM idempotency_keys WHERE tenant = ?1 AND principal = ?2 AND key = ?3",
-        )
-        .bind(create.tenant.as_str())
-        .bind(create.principal.as_str())
-        .bind(&key.key)
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(at(ACCEPT, true))?;
-        let Some((digest, id, created_at)) = held else { return Ok(None) };
-        let row: ExportRow = sqlx::query_as(export_sql!("SELECT", "FROM exports WHERE id = ?1"))
-            .bind(&id)
-            .fetch_one(&mut **tx)
-            .await
-            .map_err(at(ACCEPT, true))?;
-        let old = created_at <= create.created_at.plus_ms(-IDEMPOTENCY_KEY_MS).0;
-        if old || row.status == Status::Failed.as_str() {
-            sqlx::query("DELETE FROM idempotency_keys WHERE tenant = ?1 AND principal = ?2 AND key = ?3")
-                .bind(create.tenant.as_str())
-                .bind(create.principal.as_str())
-                .bind(&key.key)
-                .execute(&mut **tx)
-                .await
-                .map_err(at(ACCEPT, true))?;
-            return Ok(None);
-        }
-        if digest != key.request_digest {
-            return Ok(Some(Accepted::KeyReused));
-        }
-        Ok(Some(Accepted::Replayed(self.export(&mut **tx, row).await?)))
+/// The line of callers.
+#[derive(Debug)]
+pub(super) struct Line(mpsc::Sender<Waiting>);
+
+impl Line {
+    /// Opens the line. Its task ends with the last [`Line`].
+    pub(super) fn open(writer: SqlitePool, scopes: Arc<ScopeCache>) -> Self {
+        let (line, waiting) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(Acceptor { writer, scopes }.run(waiting));
+        Self(line)
     }
 }
 
-async fn insert(tx: &mut WriteTx, create: CreateExport) -> Result<Export, sqlx::Error> {
-    let CreateExport { id, report, tenant, principal, query, scope, warnings, idempotency, created_at } = create;
-    let digest = scope.digest();
-    sqlx::query("INSERT INTO scopes (digest, pairs) VALUES (?1, ?2) ON CONFLICT (digest) DO NOTHING")
-        .bind(&digest)
-        .bind(to_json(&scope))
-        .execute(&mut **tx)
-        .await?;
-    sqlx::query(
-        "INSERT INTO exports (id, report, tenant, principal, status, query, scope, created_at, warnings, revision) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1)",
-    )
-    .bind(id.to_string())
-    .bind(report.as_str())
-    .bind(tenant.as_str())
-    .bind(principal.as_str())
-    .bind(Status::Queued.as_str())
-    .bind(to_json(&query))
-    .bind(&digest)
-    .bind(created_at.0)
-    .bind(to_json(&warnings))
-    .execute(&mut **tx)
-    .await?;
-    if let Some(IdempotencyKey { key, request_digest }) = idempotency {
-        sqlx::query(
-            "INSERT INTO idempotency_keys (tenant, principal, key, request_digest, export, created_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .bind(tenant.as_str())
-        .bind(principal.as_str())
-        .bind(key)
-        .bind(request_digest)
-        .bind(id.to_string())
-        .bind(created_at.0)
-        .execute(&mut **tx)
-        .await?;
+impl SqliteStore {
+    pub(super) async fn accept_export(&self, create: CreateExport, tenant_queue_max: u64) -> Result<Accepted, Error> {
+        let (answer, answered) = oneshot::channel();
+        let gone = |aborted| at(ACCEPT, aborted)(sqlx::Error::WorkerCrashed);
+        self.line.0.send(Waiting { create, tenant_queue_max, answer }).await.map_err(|_| gone(true))?;
+        answered.await.unwrap_or_else(|_| Err(gone(false)))
     }
-    Ok(Export {
-        id,
-        report,
-        tenant,
-        principal,
-        status: Status::Queued,
-        query,
-        scope,
-        created_at,
-        started_at: None,
-        ended_at: None,
-        failed_attempts: 0,
-        lost_leases: 0,
-        fence: 0,
-        data_version: None,
-        progress: Progress::default(),
-        file: None,
-        file_expires_at: None,
-        failure: None,
-        warnings,
-        revision: 1,
-    })
+}
+
+/// Writes what waits.
+struct Acceptor {
+    writer: SqlitePool,
+    scopes: Arc<ScopeCache>,
+}
+
+impl Acceptor {
+    async fn run(self, mut line: mpsc::Receiver<Waiting>) {
+        while let Some(first) = line.recv().await {
+            // Whoever comes while the lock is waited for is taken along.
+            let begun = self.begin().await;
+            let batch = take_along(first, &mut line);
+            match begun {
+                Ok(tx) if !batch.is_empty() => self.serve(tx, batch).await,
+                Ok(_) => {}
+                Err(failed) => refuse(batch, failed),
+            }
+        }
+    }
+
+    async fn serve(&self, tx: WriteTx, batch: Vec<Waiting>) {
+        match self.write(tx, &batch).await {
+            Ok(decisions) => answer(batch, decisions),
+            Err(failed) if failed.aborted && batch.len() > 1 && of_one_caller(&failed.source) => {
+                for waiting in batch {
+                    self.serve_alone([waiting]).await;
+                }
+            }
+            Err(failed) => refuse(batch, failed),
+        }
+    }
+
+    /// One of a batch cannot be written: each gets a transaction of its own, in their order.
+    async fn serve_alone(&self, one: [Waiting; 1]) {
+        let written = match self.begin().await {
+            Ok(tx) => self.write(tx, &one).await,
+            Err(failed) => Err(failed),
+        };
+        match written {
+            Ok(decisions) => answer(one, decisions),
+            Err(failed) => refuse(one, failed),
+        }
+    }
+
+    async fn begin(&self) -> Result<WriteTx, Failed> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|source| Failed { source, aborted: true })
+    }
+
+    async fn write(&self, mut tx: WriteTx, batch: &[Waiting]) -> Result<Vec<Decision>, Failed> {
+        let decisions = batch::decide_and_insert(&mut tx, &self.scopes, batch)
+            .await
+            .map_err(|source| Failed { source, aborted: true })?;
+        if decisions.iter().any(|d| matches!(d, Decision::New { .. })) {
+            // A commit that fails may have taken effect.
+            tx.commit().await.map_err(|source| Failed { source, aborted: false })?;
+        }
+        Ok(decisions)
+    }
+}
+
+/// Why a transaction failed, and whether it certainly did not take effect.
+struct Failed {
+    source: sqlx::Error,
+    aborted: bool,
+}
+
+/// One failure, told to each caller that it concerns.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+struct Shared(Arc<sqlx::Error>);
+
+/// The first, and whoever waits behind it and still listens, up to the limits.
+fn take_along(first: Waiting, line: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
+    let mut bytes = 0;
+    let mut batch = Vec::with_capacity(line.len().min(BATCH_MAX) + 1);
+    let mut next = Some(first);
+    while let Some(waiting) = next {
+        if !waiting.answer.is_closed() {
+            bytes += waiting.create.query.text.len() + waiting.create.query.filter.len();
+            batch.push(waiting);
+        }
+        next = if batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX { line.try_recv().ok() } else { None };
+    }
+    batch
+}
+
+/// Whether what went wrong lies in one caller's row and not in the database.
+fn of_one_caller(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(e) => e.kind() != ErrorKind::Other || e.code().as_deref() == Some(SQLITE_TOOBIG),
+        _ => false,
+    }
+}
+
+/// Tells every caller what became of its request. Those that have gone need no answer.
+fn answer(batch: impl IntoIterator<Item = Waiting>, decisions: Vec<Decision>) {
+    for (Waiting { create, answer, .. }, decision) in batch.into_iter().zip(decisions) {
+        let accepted = match decision {
+            Decision::New { queue_position } => Ok(Accepted::New { export: batch::queued(create), queue_position }),
+            Decision::Replayed(export) => Ok(Accepted::Replayed(*export)),
+            Decision::KeyReused => Ok(Accepted::KeyReused),
+            Decision::QueueFull { limit } => Ok(Accepted::QueueFull { limit }),
+            Decision::Unreadable(error) => Err(error),
+        };
+        drop(answer.send(accepted));
+    }
+}
+
+/// Tells every caller that the database failed.
+fn refuse(batch: impl IntoIterator<Item = Waiting>, Failed { source, aborted }: Failed) {
+    let source = Shared(Arc::new(source));
+    for waiting in batch {
+        let error = sqlx::Error::Io(io::Error::other(source.clone()));
+        drop(waiting.answer.send(Err(at(ACCEPT, aborted)(error))));
+    }
 }

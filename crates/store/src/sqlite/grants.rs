@@ -1,5 +1,7 @@
-//! Grants: who may see what. Read anew at every call, so that a change by another process is at
-//! work at once.
+//! Grants: who may see what. What they add up to is remembered, but the database is asked at every
+//! call whether they have changed, so that a change by another process is at work at once.
+
+mod cache;
 
 use std::collections::BTreeSet;
 
@@ -7,6 +9,8 @@ use payouts_model::{Grant, Pair, ParticipantId, PrincipalId, Role, Scope, Tenant
 
 use super::{SqliteStore, WriteTx, at, commit};
 use crate::Error;
+use cache::Access;
+pub(super) use cache::AccessCache;
 
 const GRANTS: &str = "read grants";
 const CHANGE: &str = "change grants";
@@ -19,6 +23,16 @@ struct GrantRow {
     participant: String,
     program: String,
     role: String,
+    until: Option<i64>,
+}
+
+/// The version of the grants, and a grant if there is one.
+#[derive(sqlx::FromRow)]
+struct AccessRow {
+    version: i64,
+    participant: Option<String>,
+    program: Option<String>,
+    role: Option<String>,
     until: Option<i64>,
 }
 
@@ -63,27 +77,56 @@ impl SqliteStore {
         principal: &PrincipalId,
         now: Timestamp,
     ) -> Result<(Role, Scope), Error> {
+        let version = self.grants_version().await?;
+        let holder = (tenant.clone(), principal.clone());
+        if let Some(access) = self.access.get(&holder, version, now) {
+            return Ok(access);
+        }
+        let access = self.read_access(tenant, principal, now).await?;
+        let answer = (access.role, access.scope.clone());
+        self.access.put(holder, access);
+        Ok(answer)
+    }
+
+    async fn read_access(&self, tenant: &TenantId, principal: &PrincipalId, now: Timestamp) -> Result<Access, Error> {
         let mut reader = self.reader(GRANTS).await?;
-        let rows: Vec<(String, String, String)> = sqlx::query_as(
-            "SELECT participant, program, role FROM grants \
-             WHERE tenant = ?1 AND principal IN ('*', ?2) AND (until IS NULL OR until > ?3)",
+        // Version and grants in one statement, that is of one moment.
+        let rows: Vec<AccessRow> = sqlx::query_as(
+            "SELECT v.version, g.participant, g.program, g.role, g.until FROM grants_version v \
+             LEFT JOIN grants g ON g.tenant = ?1 AND g.principal IN ('*', ?2)",
         )
         .bind(tenant.as_str())
         .bind(column(Some(principal.as_str())))
-        .bind(now.0)
         .fetch_all(&mut *reader)
         .await
         .map_err(at(GRANTS, true))?;
-        let mut role = Role::Viewer;
+        let mut access = Access {
+            version: 0,
+            from: Timestamp(i64::MIN),
+            until: Timestamp(i64::MAX),
+            role: Role::Viewer,
+            scope: Scope::default(),
+        };
         let mut pairs = Vec::with_capacity(rows.len());
-        for (participant, program, as_role) in &rows {
-            role = role.max(read_role(as_role)?);
+        for AccessRow { version, participant, program, role, until } in &rows {
+            access.version = *version;
+            let (Some(participant), Some(program), Some(role)) = (participant, program, role) else { continue };
+            match until.map(Timestamp) {
+                Some(until) if until <= now => {
+                    access.from = access.from.max(until);
+                    continue;
+                }
+                Some(until) => access.until = access.until.min(until),
+                None => {}
+            }
+            access.role = access.role.max(read_role(role)?);
             pairs.push(Pair {
                 participant: one(participant)?.map(ParticipantId::new),
                 program: one(program)?.map(str::to_owned),
             });
         }
-        Ok((role, pairs.into_iter().collect()))
+        access.scope = pairs.into_iter().collect();
+        Ok(access)
     }
 
     pub(super) async fn all_grants(&self) -> Result<Vec<Grant>, Error> {

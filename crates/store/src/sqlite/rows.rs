@@ -2,7 +2,7 @@
 //! rows name by digest.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use payouts_model::export::{Move, Progress};
 use payouts_model::{Export, PrincipalId, Scope, Status, TenantId, Timestamp};
@@ -27,7 +27,7 @@ macro_rules! export_sql {
 pub(super) use export_sql;
 
 /// An Export as it lies in the table.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, sqlx::FromRow)]
 pub(super) struct ExportRow {
     pub seq: i64,
     pub id: String,
@@ -141,17 +141,17 @@ pub(super) fn target(movement: Move) -> &'static str {
 
 /// Scopes by digest. A digest names its content, so that what is cached never grows old.
 #[derive(Debug, Default)]
-pub(super) struct ScopeCache(Mutex<HashMap<String, Arc<Scope>>>);
+pub(super) struct ScopeCache(Mutex<HashMap<String, Scope>>);
 
 /// Scopes kept in memory: distinct ones are few, as many Exports share one.
 const CACHED_SCOPES_MAX: usize = 1_000;
 
 impl ScopeCache {
-    fn get(&self, digest: &str) -> Option<Arc<Scope>> {
+    fn get(&self, digest: &str) -> Option<Scope> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
-    fn put(&self, digest: String, scope: Arc<Scope>) {
+    fn put(&self, digest: String, scope: Scope) {
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cached.len() >= CACHED_SCOPES_MAX {
             cached.clear();
@@ -160,10 +160,10 @@ impl ScopeCache {
     }
 }
 
-impl SqliteStore {
+impl ScopeCache {
     /// The scope that a digest names.
-    pub(super) async fn scope(&self, connection: &mut SqliteConnection, digest: &str) -> Result<Arc<Scope>, Error> {
-        if let Some(scope) = self.scopes.get(digest) {
+    pub(super) async fn scope(&self, connection: &mut SqliteConnection, digest: &str) -> Result<Scope, Error> {
+        if let Some(scope) = self.get(digest) {
             return Ok(scope);
         }
         let pairs: Option<String> = sqlx::query_scalar("SELECT pairs FROM scopes WHERE digest = ?1")
@@ -173,8 +173,8 @@ impl SqliteStore {
             .map_err(at("read a scope", true))?;
         let what = || format!("scope {digest}");
         let pairs = pairs.ok_or_else(|| Error::Corrupt { what: what() })?;
-        let scope: Arc<Scope> = Arc::new(json(&pairs, what)?);
-        self.scopes.put(digest.to_owned(), scope.clone());
+        let scope: Scope = json(&pairs, what)?;
+        self.put(digest.to_owned(), scope.clone());
         Ok(scope)
     }
 
@@ -182,5 +182,17 @@ impl SqliteStore {
     pub(super) async fn export(&self, connection: &mut SqliteConnection, row: ExportRow) -> Result<Export, Error> {
         let scope = self.scope(connection, &row.scope).await?;
         row.into_export(&scope)
+    }
+}
+
+impl SqliteStore {
+    /// The scope that a digest names.
+    pub(super) async fn scope(&self, connection: &mut SqliteConnection, digest: &str) -> Result<Scope, Error> {
+        self.scopes.scope(connection, digest).await
+    }
+
+    /// The Export of a row.
+    pub(super) async fn export(&self, connection: &mut SqliteConnection, row: ExportRow) -> Result<Export, Error> {
+        self.scopes.export(connection, row).await
     }
 }

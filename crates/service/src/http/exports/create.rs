@@ -49,21 +49,19 @@ pub async fn create(
         idempotency: key.map(|key| IdempotencyKey { key, request_digest: asked.request_digest }),
         created_at: now,
     };
-    let (export, replayed) = match app.store.accept(create, app.config.limits.tenant_queue_max).await? {
-        Accepted::New(export) => (export, false),
-        Accepted::Replayed(export) => (export, true),
+    let (visible, replayed) = match app.store.accept(create, app.config.limits.tenant_queue_max).await? {
+        Accepted::New { export, queue_position } => {
+            tracing::info!(export.id = %export.id, tenant.id = %export.tenant, report = %export.report, "accepted");
+            app.signals.work.notify_one();
+            (Visible { export, full: true, queue_position }, false)
+        }
+        // As the viewer may see it now: grants may have gone since it was accepted.
+        Accepted::Replayed(export) => {
+            let found = app.store.find(&viewer, report, export.id).await?;
+            (found.ok_or_else(Error::export_not_found)?, true)
+        }
         Accepted::KeyReused => return Err(key_reused()),
         Accepted::QueueFull { limit } => return Err(queue_full(limit)),
-    };
-    if !replayed {
-        tracing::info!(export.id = %export.id, tenant.id = %export.tenant, report = %export.report, "accepted");
-        app.signals.work.notify_one();
-    }
-    let found = app.store.find(&viewer, report, export.id).await?;
-    let visible = match found {
-        Some(visible) => visible,
-        None if replayed => return Err(Error::export_not_found()),
-        None => Visible { export, full: true, queue_position: 0 },
     };
     let (mut response, _) = super::answer(&app, &base, &viewer, &visible, now);
     *response.status_mut() = StatusCode::ACCEPTED;

@@ -74,7 +74,7 @@ impl Bench {
         };
         change(&mut create);
         match self.app.store.accept(create, 100).await.expect("accept") {
-            Accepted::New(export) => {
+            Accepted::New { export, .. } => {
                 self.app.signals.work.notify_one();
                 export.id
             }
