@@ -20,6 +20,8 @@ pub const DIGITS_MAX: u64 = 76;
 pub const EXPONENT_MAX: i64 = 1_000_000;
 /// Decimals of a quotient.
 pub const QUOTIENT_DECIMALS: i64 = 10;
+/// Where the exponent of a literal is cut: far beyond every column and every result.
+const EXPONENT_CUT: i64 = i64::MAX / 4;
 /// Powers of ten that are ever written out: a literal has at most 1,024 digits.
 const SHIFT_MAX: i64 = 2_200;
 
@@ -75,7 +77,7 @@ impl Decimal {
     pub const ZERO: Self = Self { digits: Digits::Small(0), exponent: 0 };
 
     /// The number that `digits[.digits][e[+|-]digits]` writes, with an optional sign. An exponent
-    /// beyond every use is cut at the ends of `i64`. `None` if the text is not of that form.
+    /// beyond every use is cut. `None` if the text is not of that form.
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, text) = match text.as_bytes() {
             [b'-', ..] => (true, &text[1..]),
@@ -98,7 +100,9 @@ impl Decimal {
         if trimmed.is_empty() {
             return Some(Self::ZERO);
         }
-        let exponent = exponent.saturating_add((digits.len() - trimmed.len()) as i64);
+        // Cut again, so that what is printed reads back as the same number.
+        let exponent =
+            exponent.saturating_add((digits.len() - trimmed.len()) as i64).clamp(-EXPONENT_CUT, EXPONENT_CUT);
         let digits = match trimmed.parse::<i128>() {
             Ok(small) => Digits::Small(if negative { -small } else { small }),
             Err(_) => {
@@ -328,7 +332,7 @@ impl Decimal {
 
     /// The nearest whole number, halves away from zero.
     pub fn round(&self) -> Option<Self> {
-        self.whole(|a, b| half_up(a, b))
+        self.whole(half_up)
     }
 
     /// The greatest whole number that is not above it.
@@ -358,7 +362,7 @@ fn parse_exponent(text: &str) -> Option<i64> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let magnitude = digits.parse::<i64>().unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+    let magnitude = digits.parse::<i64>().unwrap_or(EXPONENT_CUT).min(EXPONENT_CUT);
     Some(if text.starts_with('-') { -magnitude } else { magnitude })
 }
 
