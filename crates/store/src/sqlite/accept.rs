@@ -7,6 +7,9 @@
 
 mod batch;
 
+#[cfg(test)]
+pub(super) use batch::BEFORE;
+
 use std::io;
 use std::sync::Arc;
 

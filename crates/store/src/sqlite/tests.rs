@@ -116,3 +116,106 @@ async fn claims_read_heads_of_queues() {
     let searched = plan.iter().filter(|(.., step)| step.contains("INDEX exports_open")).count();
     assert!(searched >= 5, "{plan:#?}");
 }
+
+/// Lengths and places of queues are sums over blocks and parts of one, never walks over the table.
+#[tokio::test]
+async fn queue_lengths_and_places_read_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    for sql in [super::read::POSITIONS, super::accept::BEFORE] {
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+                .fetch_all(&store.readers)
+                .await
+                .unwrap();
+        let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+        assert!(steps.iter().any(|s| s.starts_with("SEARCH b USING PRIMARY KEY")), "{steps:#?}");
+        let scans = steps.iter().filter(|s| s.starts_with("SCAN"));
+        assert!(scans.clone().all(|s| s.contains("VIRTUAL TABLE")), "{steps:#?}");
+        if sql == super::read::POSITIONS {
+            let range = "USING COVERING INDEX exports_open (tenant=? AND status=? AND seq>? AND seq<?)";
+            assert!(steps.iter().any(|s| s.contains(range)), "{steps:#?}");
+        }
+    }
+}
+
+/// What was queued before the blocks were counted is counted.
+#[tokio::test]
+async fn a_database_of_the_first_version_is_brought_up() {
+    use sqlx::Connection;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE_NAME);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = sqlx::sqlite::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::migrate!("./migrations").run_to(1, &mut old).await.unwrap();
+    let create = request(0);
+    sqlx::raw_sql("INSERT INTO scopes VALUES ('d', '[{\"participant\":null,\"program\":null}]')")
+        .execute(&mut old)
+        .await
+        .unwrap();
+    let mut filling = old.begin().await.unwrap();
+    for n in 0..3_000 {
+        sqlx::query(
+            "INSERT INTO exports (id, report, tenant, principal, status, query, scope, created_at, ended_at, \
+             rows_expected) VALUES (?1, 'payments', ?2, 'p', ?3, ?4, 'd', ?5, ?6, 0)",
+        )
+        .bind(crate::conformance::id(n + 1).to_string())
+        .bind(if n % 3 == 0 { "u" } else { "t" })
+        .bind(if n % 2 == 0 { "Queued" } else { "Completed" })
+        .bind(super::rows::to_json(&create.query))
+        .bind(i64::try_from(n).unwrap())
+        .bind((n % 2 == 1).then_some(1))
+        .execute(&mut *filling)
+        .await
+        .unwrap();
+    }
+    filling.commit().await.unwrap();
+    old.close().await.unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let new = crate::CreateExport { id: crate::conformance::id(10_000), ..request(1) };
+    let accepted = store.accept(new.clone(), 1_001).await.unwrap();
+    assert!(matches!(accepted, crate::Accepted::New { queue_position: 1_001, .. }), "{accepted:?}");
+    let full = store.accept(crate::CreateExport { id: crate::conformance::id(10_001), ..new }, 1_001).await.unwrap();
+    assert_eq!(full, crate::Accepted::QueueFull { limit: 1_001 });
+}
+
+/// The blocks agree with the table after every kind of move, and none is left of an empty queue.
+#[tokio::test]
+async fn blocks_agree_with_the_table() {
+    use crate::conformance::{after, claim, completion, everything};
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let mut made = Vec::new();
+    for n in 0..20 {
+        made.push(accept(&store, request(n)).await.id);
+    }
+    for n in 0..10 {
+        let held = claim(&store, after(10)).await;
+        if n % 2 == 0 {
+            assert!(store.complete(&held, completion(&held, 1), after(11)).await.unwrap());
+        } else {
+            store.let_go(&held, crate::LetGo::HandBack, 3, after(11)).await.unwrap();
+        }
+    }
+    let sums = || async {
+        let sum = sqlx::query_scalar::<_, i64>("SELECT coalesce(sum(queued), 0) FROM queue_blocks");
+        sum.fetch_one(&store.readers).await.unwrap()
+    };
+    assert_eq!(sums().await, 10);
+    for id in made {
+        store.delete(&everything(), payouts_model::ReportName::Payments, id, after(20)).await.unwrap();
+    }
+    assert_eq!(sums().await, 0);
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM queue_blocks").fetch_one(&store.readers).await.unwrap();
+    assert_eq!(rows, 0);
+}
+
+/// Everybody who waits is told when the database is gone, and nobody waits for ever.
+#[tokio::test]
+async fn callers_of_a_closed_store_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    store.close().await;
+    let error = store.accept(request(0), 10).await.unwrap_err();
+    assert!(matches!(error, Error::Database { aborted: true, .. }), "{error:?}");
+}

@@ -92,6 +92,21 @@ async fn the_same_key_is_answered_with_the_same_export() {
 }
 
 #[tokio::test]
+async fn a_replay_needs_the_grants_of_the_first() {
+    let test = TestApp::open().await;
+    test.grant("t", Some("ana"), Some("1"), Role::Viewer).await;
+    test.grant("t", Some("ana"), Some("2"), Role::Viewer).await;
+    let send = async || test.send(Method::POST, PAYMENTS, "t/ana", &[("ms-requestid", "k")], "").await;
+    let first = send().await;
+    assert_eq!((first.status, first.json()["progress"]["queuePosition"].as_u64()), (StatusCode::ACCEPTED, Some(1)));
+    let gone: Vec<_> = test.app.store.grants().await.unwrap().into_iter().skip(1).collect();
+    test.app.store.revoke(&gone).await.unwrap();
+    assert_eq!(send().await.code(), "ExportNotFound");
+    test.app.store.grant(&gone).await.unwrap();
+    assert_eq!(send().await.id(), first.id());
+}
+
+#[tokio::test]
 async fn a_long_filter_goes_into_the_body() {
     let test = two_viewers().await;
     let json = [("content-type", "application/json")];
