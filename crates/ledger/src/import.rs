@@ -9,17 +9,22 @@
 
 mod background;
 mod block;
+mod decode;
 mod existing;
 mod layout;
 mod lock;
 mod merge;
+mod merged;
 mod output;
 mod parse;
 mod pipeline;
+mod ranges;
 mod records;
 mod rejects;
+mod rows;
 mod runs;
 mod source;
+mod spills;
 mod values;
 
 #[cfg(test)]
@@ -38,12 +43,18 @@ use block::Shape;
 use existing::{Existing, LedgerFiles};
 use lock::Workplace;
 use merge::{Counts, Merge, Refused};
+use merged::Merged;
 use output::{Output, Sums, ledger_sums};
 use parse::Defaults;
 use pipeline::Pipeline;
 use rejects::BadRow;
-use runs::Sorter;
+use runs::Runs;
 use source::{Finder, Input};
+
+/// Rows that are merged, and written into a file, by one thread where the ledger is empty.
+const ROWS_PER_RANGE: u64 = 600_000;
+/// Ranges are a little unlike; none leaves a small file behind.
+const ROWS_PER_RANGE_FILE: u64 = 1_500_000;
 
 /// What to import and how.
 #[derive(Clone, Debug)]
@@ -88,7 +99,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory_bytes: 256 << 20,
+            memory_bytes: 384 << 20,
             chunk_bytes: 4 << 20,
             parquet_rows: 16 * 1024,
             waiting_rows: 200_000,
@@ -194,6 +205,38 @@ pub fn run_within(
     job.run(progress)
 }
 
+/// In how many ranges so many rows are merged: files of a size that readers like, an even number.
+fn parts(rows: u64) -> usize {
+    if rows < ROWS_PER_RANGE / 2 { 1 } else { (rows.div_ceil(2 * ROWS_PER_RANGE) * 2) as usize }
+}
+
+/// What a merge made.
+#[derive(Default)]
+struct Made {
+    changes: Option<output::Changes>,
+    sums: Sums,
+    counts: Counts,
+}
+
+impl Made {
+    /// Adds what was made of the rows that follow.
+    fn add(&mut self, other: Self) {
+        let Self { changes, sums, counts } = other;
+        if let Some(output::Changes { removes, adds }) = changes {
+            let all = self.changes.get_or_insert_default();
+            all.removes.extend(removes);
+            all.adds.extend(adds);
+        }
+        for (currency, sum) in sums {
+            *self.sums.entry(currency).or_default() += sum;
+        }
+        self.counts.inserted += counts.inserted;
+        self.counts.changed += counts.changed;
+        self.counts.unchanged += counts.unchanged;
+        self.counts.removed += counts.removed;
+    }
+}
+
 /// An import under way.
 struct Job<'a> {
     table: &'a Table,
@@ -209,7 +252,6 @@ impl Job<'_> {
     fn run(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Outcome, Error> {
         let mut files = LedgerFiles::of(self.table, &self.shape)?;
         let mut bad = BadRows::open(self)?;
-        let mut sorter = Sorter::new(&self.shape, self.scratch, self.limits.memory_bytes);
         let total: u64 = self.options.files.iter().filter_map(|f| std::fs::metadata(f).ok()).map(|m| m.len()).sum();
         let pipeline = Pipeline {
             shape: &self.shape,
@@ -218,19 +260,14 @@ impl Job<'_> {
             limits: self.limits,
             count: Arc::new(AtomicU64::new(0)),
         };
-        pipeline
-            .run(&mut sorter, &mut files, &mut |row| bad.take(row), &mut |bytes| progress(bytes.min(total), total))?;
+        let runs = pipeline
+            .run(self.scratch, &mut files, &mut |row| bad.take(row), &mut |bytes| progress(bytes.min(total), total))?;
         progress(total, total);
-        tracing::debug!(spilled_runs = sorter.spilled(), "inputs are read");
+        tracing::debug!(spilled_runs = runs.spilled, "inputs are read");
 
-        let names: Vec<String> = self.inputs.iter().map(|i| i.name.clone()).collect();
         let before = ledger_sums(&self.shape, &files)?;
-        let mut output = Output::new(&self.shape, self.table, &files, self.scratch, self.options.dry_run);
-        let mut refuse = |refused: Refused<'_>| bad.take(self.bad_row(&refused));
-        let merge =
-            Merge::new(&self.shape, &mut output, &names, &mut refuse, self.scratch.into(), self.limits.waiting_rows);
-        let counts = merge.run(&mut sorter.finish()?, &mut Existing::new(&self.shape, &files)?)?;
-        let (changes, delta) = output.finish()?;
+        let Made { changes, sums: delta, counts } = self.merge(&runs, &files, &mut bad)?;
+        drop(runs);
         let rejected = bad.finish()?;
         let version = match changes {
             Some(changes) if !self.options.dry_run => Some(self.commit(changes, counts)?),
@@ -238,6 +275,35 @@ impl Job<'_> {
         };
         let Counts { inserted, changed, unchanged, removed } = counts;
         Ok(Outcome { inserted, changed, unchanged, removed, rejected, sums: sums(before, delta), version })
+    }
+
+    /// Merges all rows with the ledger's. Where the ledger has none, ranges of keys are merged side
+    /// by side; where they are cut follows from the rows alone, so that the files do, too.
+    fn merge(&self, runs: &Runs, files: &LedgerFiles, bad: &mut BadRows<'_>) -> Result<Made, Error> {
+        let cuts = if files.0.is_empty() { runs.cuts(parts(runs.rows())) } else { Vec::new() };
+        let names: Vec<String> = self.inputs.iter().map(|i| i.name.clone()).collect();
+        let one = |number: usize, take: &mut dyn FnMut(BadRow) -> Result<(), Error>| -> Result<Made, Error> {
+            let from = number.checked_sub(1).map(|i| &*cuts[i]);
+            let heap = runs.range(from, cuts.get(number).map(|c| &**c))?;
+            let mut output = Output::new(&self.shape, self.table, files, self.scratch, self.options.dry_run);
+            if !cuts.is_empty() {
+                output.rows_per_file = ROWS_PER_RANGE_FILE;
+            }
+            let mut refuse = |refused: Refused<'_>| take(self.bad_row(&refused));
+            let folder = self.scratch.join(format!("range-{number}"));
+            std::fs::create_dir_all(&folder).map_err(|e| failed(&folder, e))?;
+            let merge = Merge::new(&self.shape, &mut output, &names, &mut refuse, folder, self.limits.waiting_rows);
+            let counts = merge.run(&mut Merged::new(&self.shape, heap)?, &mut Existing::new(&self.shape, files)?)?;
+            let (changes, sums) = output.finish()?;
+            Ok(Made { changes, sums, counts })
+        };
+        let (made, outcome) = ranges::run(cuts.len() + 1, &mut |row| bad.take(row), &one);
+        let mut all = Made::default();
+        made.into_iter().for_each(|m| all.add(m));
+        if outcome.is_err() {
+            discard(all.changes.as_ref().map_or(&[], |c| &c.adds));
+        }
+        outcome.map(|()| all)
     }
 
     fn commit(&self, changes: output::Changes, counts: Counts) -> Result<u64, Error> {

@@ -11,7 +11,7 @@ use payouts_model::{Amount, Field, FieldType, Number, Report, Timestamp};
 
 use crate::Error;
 use crate::source::{ColumnMapping, TableSource};
-use crate::table::log;
+use crate::table::{Hints, log};
 
 /// How a stored column becomes a field's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct DataFile {
     /// Values of the partition columns, which the file does not hold itself: physical name and the
     /// text that the field's own type prints; sorted by name.
     pub partition_values: Vec<(String, Option<String>)>,
+    /// Where its rows cannot be, if its writer was this program.
+    pub hints: Hints,
 }
 
 /// One version of a report's table.
@@ -76,6 +78,18 @@ impl Snapshot {
         self.files.iter().map(|f| f.rows).sum()
     }
 
+    /// Bytes of the shortest and of the longest text of an id column over all files: `None` if that
+    /// is not known of every file; `Some(None)` if there is no text at all.
+    pub fn id_lengths(&self, column: &str) -> Option<Option<(u64, u64)>> {
+        let mut all: Option<(u64, u64)> = None;
+        for file in &self.files {
+            if let Some((shortest, longest)) = *file.hints.id_lengths.get(column)? {
+                all = Some(all.map_or((shortest, longest), |(s, l)| (s.min(shortest), l.max(longest))));
+            }
+        }
+        Some(all)
+    }
+
     /// Reads one version of the table in `folder`.
     pub(crate) async fn load(
         folder: &Path,
@@ -94,6 +108,7 @@ impl Snapshot {
             size_bytes: f.file.size_bytes,
             rows: f.file.rows,
             partition_values: f.partition_values,
+            hints: f.hints,
         };
         Ok(Self {
             report: report.clone(),
@@ -108,7 +123,7 @@ impl Snapshot {
 
 /// How the mapping says to read a column.
 #[derive(Clone, Copy, Default)]
-struct Hints {
+struct ReadHints {
     round: bool,
     utc: bool,
 }
@@ -161,10 +176,10 @@ fn column(
     }
 }
 
-fn asked<'a>(field: &Field, mapping: Option<&'a ColumnMapping>) -> Result<(Option<&'a str>, Hints), String> {
+fn asked<'a>(field: &Field, mapping: Option<&'a ColumnMapping>) -> Result<(Option<&'a str>, ReadHints), String> {
     match mapping {
-        None => Ok((None, Hints::default())),
-        Some(ColumnMapping::Name(name)) => Ok((Some(name), Hints::default())),
+        None => Ok((None, ReadHints::default())),
+        Some(ColumnMapping::Name(name)) => Ok((Some(name), ReadHints::default())),
         Some(ColumnMapping::Detailed { column, float, zone }) => {
             let round = match float.as_deref() {
                 None => false,
@@ -180,7 +195,7 @@ fn asked<'a>(field: &Field, mapping: Option<&'a ColumnMapping>) -> Result<(Optio
                     return Err(format!("field {}: zone = \"{other}\" is not known; it can be \"UTC\"", field.name));
                 }
             };
-            Ok((column.as_deref(), Hints { round, utc }))
+            Ok((column.as_deref(), ReadHints { round, utc }))
         }
     }
 }
@@ -192,7 +207,7 @@ fn find<'a>(schema: &'a Schema, name: &str) -> Option<&'a ArrowField> {
 }
 
 /// How a column becomes the field's type without loss, or why it cannot.
-fn read_as(field: &Field, column: &ArrowField, hints: Hints) -> Result<ReadAs, String> {
+fn read_as(field: &Field, column: &ArrowField, hints: ReadHints) -> Result<ReadAs, String> {
     let stored = column.data_type();
     let at = format!("field {} ({}) is in column '{}' ({stored})", field.name, field.kind.as_str(), column.name());
     let scale_max = match field.kind {

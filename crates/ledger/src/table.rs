@@ -2,9 +2,10 @@
 //!
 //! Invariants: files are sorted by [`KeyOrder`] and their key ranges do not overlap, so that the
 //! files ordered by their first key are the whole table in ledger order; a key never spans two
-//! files; every file's key range stands in the tags of its add action; one change is one commit,
+//! files; every file's key range and [`Hints`] stand in the tags of its add action; one change is one commit,
 //! made only on top of the version that was read.
 
+pub(crate) mod hints;
 pub(crate) mod log;
 mod order;
 mod stats;
@@ -19,6 +20,7 @@ use payouts_model::{FieldType, Report, Timestamp};
 
 use crate::Error;
 
+pub use hints::{Hints, Marks, ROWS_PER_MARK};
 pub use order::{Key, KeyOrder, KeyRange};
 pub use writer::{FileWriter, NewFile, WriterOptions, discard};
 

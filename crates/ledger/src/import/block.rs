@@ -17,6 +17,7 @@ use payouts_model::id::canonical;
 use payouts_model::report::{Currency, FieldRole};
 use payouts_model::{FieldType, Report, Timestamp};
 
+use super::rows::Format;
 use crate::Error;
 use crate::table::{self, KeyOrder};
 
@@ -31,6 +32,8 @@ pub(super) struct Shape {
     pub block_schema: SchemaRef,
     /// Ledger order.
     pub order: KeyOrder,
+    /// Rows as bytes.
+    pub format: Format,
     participant: usize,
     program: usize,
     order_type: usize,
@@ -64,6 +67,7 @@ impl Shape {
             schema,
             block_schema: Arc::new(Schema::new(fields)),
             order: KeyOrder::new(report)?,
+            format: Format::new(report),
             participant: report.role(FieldRole::Participant),
             program: report.role(FieldRole::Program),
             order_type: report.role(FieldRole::OrderType),
@@ -105,7 +109,12 @@ impl Shape {
 
     /// Whether the row belongs to a set of rows without a payment id.
     pub fn in_set(&self, row: &RowRef) -> bool {
-        self.payment.is_some_and(|i| row.block.batch.column(i).is_null(row.row()))
+        self.in_set_at(&row.block, row.row())
+    }
+
+    /// Whether row `row` of `block` belongs to a set of rows without a payment id.
+    pub fn in_set_at(&self, block: &Block, row: usize) -> bool {
+        self.payment.is_some_and(|i| block.batch.column(i).is_null(row))
     }
 
     /// The row's status time.
@@ -184,15 +193,19 @@ pub(super) struct Block {
 
 impl Block {
     /// A block of rows that came from `files` and `lines`.
-    pub fn new(
-        shape: &Shape,
+    pub fn new(shape: &Shape, batch: RecordBatch, files: UInt32Array, lines: UInt64Array, marks: UInt8Array) -> Self {
+        Self { keys: shape.format.keys(&batch), batch, files, lines, marks }
+    }
+
+    /// A block of rows whose keys are known.
+    pub fn with_keys(
         batch: RecordBatch,
+        keys: BinaryArray,
         files: UInt32Array,
         lines: UInt64Array,
         marks: UInt8Array,
-    ) -> Result<Self, Error> {
-        let keys = shape.order.key_rows(&batch)?.try_into_binary()?;
-        Ok(Self { batch, keys, files, lines, marks })
+    ) -> Self {
+        Self { batch, keys, files, lines, marks }
     }
 
     /// A block as it was spilled.
@@ -216,28 +229,6 @@ impl Block {
     pub fn key(&self, row: usize) -> &[u8] {
         self.keys.value(row)
     }
-
-    /// Bytes that it takes in memory.
-    pub fn size_bytes(&self) -> usize {
-        self.batch.get_array_memory_size() + self.keys.get_array_memory_size() + self.rows() * 13
-    }
-
-    /// The rows' numbers in the order of their keys; equal keys stay in the order they came.
-    pub fn sorted(&self) -> Vec<u32> {
-        let mut order: Vec<(u64, u32)> = (0..self.rows() as u32).map(|i| (prefix(self.key(i as usize)), i)).collect();
-        order.sort_unstable_by(|a, b| {
-            a.0.cmp(&b.0).then_with(|| self.key(a.1 as usize).cmp(self.key(b.1 as usize))).then(a.1.cmp(&b.1))
-        });
-        order.into_iter().map(|(_, i)| i).collect()
-    }
-}
-
-/// The first bytes of a key as a number that compares like them: most comparisons end with it.
-pub(super) fn prefix(key: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    let n = key.len().min(8);
-    bytes[..n].copy_from_slice(&key[..n]);
-    u64::from_be_bytes(bytes)
 }
 
 /// One row of a block.

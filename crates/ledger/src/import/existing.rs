@@ -190,8 +190,8 @@ impl<'a> Existing<'a> {
                     let files = UInt32Array::from(vec![*number as u32; count]);
                     let lines = UInt64Array::from_iter_values(*rows_before + 1..=*rows_before + count as u64);
                     *rows_before += count as u64;
-                    self.block =
-                        Some(Arc::new(Block::new(self.shape, batch, files, lines, UInt8Array::from(vec![0; count]))?));
+                    let marks = UInt8Array::from(vec![0; count]);
+                    self.block = Some(Arc::new(Block::new(self.shape, batch, files, lines, marks)));
                 }
             }
         }

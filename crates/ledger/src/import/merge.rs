@@ -19,9 +19,10 @@ use payouts_model::Timestamp;
 
 use super::block::{Gather, RowRef, Shape};
 use super::existing::Existing;
+use super::merged::Merged;
 use super::output::{Action, Output};
 use super::parse::DEFAULT_TIME;
-use super::runs::{Merged, SpillReader, SpillWriter};
+use super::spills::{SpillReader, SpillWriter};
 use super::{Error, values};
 
 /// Marks of rows that wait for the end of their group.
@@ -31,6 +32,8 @@ const ADD: u8 = 0x30;
 const OLD_IN_SET: u8 = 0x40;
 const NEW_IN_SET: u8 = 0x50;
 const TAG: u8 = 0xf0;
+/// Fewer rows are not worth a batch of their own.
+const BULK_ROWS_MIN: usize = 512;
 
 /// How many rows did what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,6 +113,9 @@ impl<'a, 'o> Merge<'a, 'o> {
         let mut news: Vec<RowRef> = Vec::new();
         let mut olds: Vec<RowRef> = Vec::new();
         loop {
+            if self.bulk(incoming, existing)? {
+                continue;
+            }
             let old_first = match (incoming.peek(), existing.peek()) {
                 (None, None) => break,
                 (new, old) => new.is_none_or(|n| old.is_some_and(|o| o.key() < n.key())),
@@ -136,6 +142,24 @@ impl<'a, 'o> Merge<'a, 'o> {
         }
         self.flush()?;
         Ok(self.counts)
+    }
+
+    /// Where nothing of the ledger is left, adds the next rows that nothing can be said against at
+    /// once; whether there were any.
+    fn bulk(&mut self, incoming: &mut Merged, existing: &Existing<'_>) -> Result<bool, Error> {
+        let waits = !self.waiting.rows.is_empty() || self.waiting.spill.is_some();
+        let contested = self.group.as_ref().is_some_and(|g| g.set.is_some());
+        if waits || contested || existing.peek().is_some() || !self.output.behind_all() {
+            return Ok(false);
+        }
+        let found = incoming.alone(|block, row| !self.shape.in_set_at(block, row));
+        let Some((block, start, count)) = found.filter(|(.., count)| *count >= BULK_ROWS_MIN) else { return Ok(false) };
+        // The rows have no bearing on others of their group: none of the ledger's are left.
+        self.group = None;
+        self.output.append(&block, start, count)?;
+        self.counts.inserted += count as u64;
+        incoming.skip(count)?;
+        Ok(true)
     }
 
     /// Begins a new group if `head` is not of the group so far.

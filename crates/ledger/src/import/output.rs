@@ -14,7 +14,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Decimal128Type;
 
 use super::background::Background;
-use super::block::{Gather, RowRef, Shape};
+use super::block::{Block, Gather, RowRef, Shape};
 use super::existing::{Batches, LedgerFiles};
 use crate::Error;
 use crate::table::{NewFile, Table, TableFile, WriterOptions, discard};
@@ -61,6 +61,8 @@ pub(super) struct Output<'a> {
     adds: Vec<NewFile>,
     removes: Vec<TableFile>,
     changed: bool,
+    /// Where files are cut that replace none.
+    pub rows_per_file: u64,
     /// What the changes add to the sums.
     pub sums: Sums,
 }
@@ -81,6 +83,7 @@ impl<'a> Output<'a> {
             adds: Vec::new(),
             removes: Vec::new(),
             changed: false,
+            rows_per_file: WriterOptions::ROWS_PER_FILE,
             sums: Sums::new(),
         }
     }
@@ -110,6 +113,26 @@ impl<'a> Output<'a> {
                 self.write(row)
             }
         }
+    }
+
+    /// Whether every further row is an incoming one and goes behind all files of the ledger.
+    pub fn behind_all(&self) -> bool {
+        let busy = self.current.as_ref().is_some_and(|c| c.seen < self.files.0[c.number].rows);
+        !busy && self.next == self.files.0.len()
+    }
+
+    /// Adds `count` rows of `block` from row `start` on, behind all files of the ledger.
+    pub fn append(&mut self, block: &Block, start: usize, count: usize) -> Result<(), Error> {
+        self.begin_change()?;
+        let columns = self.shape.sum_columns();
+        for row in start..start + count {
+            add_to_sums(&mut self.sums, self.shape, &block.batch, row, columns, 1);
+        }
+        if self.dry_run {
+            return Ok(());
+        }
+        self.flush()?;
+        self.write_batch(block.batch.slice(start, count))
     }
 
     /// Makes `number` the current file; those in between stay.
@@ -199,7 +222,7 @@ impl<'a> Output<'a> {
 
     fn write_batch(&mut self, batch: RecordBatch) -> Result<(), Error> {
         if self.writer.is_none() {
-            let mut options = WriterOptions::unique();
+            let mut options = WriterOptions { rows_per_file: self.rows_per_file, ..WriterOptions::unique() };
             if self.current.is_some() {
                 options.rows_per_file = ROWS_PER_REWRITTEN_FILE;
             }
@@ -239,7 +262,7 @@ impl Drop for Output<'_> {
 }
 
 /// What a commit will change. New files are deleted if it does not come to that.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Changes {
     /// Files that are replaced.
     pub removes: Vec<TableFile>,

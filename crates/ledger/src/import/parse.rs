@@ -1,21 +1,21 @@
 //! Rows of an input into typed columns: every field exactly, or a bad row that says why not.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt8Array, UInt32Array, UInt64Array};
-use arrow::compute::{cast, filter};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use payouts_model::report::FieldRole;
-use payouts_model::{Report, Timestamp};
+use payouts_model::{Field, Report, Timestamp};
 
-use super::block::{Block, Shape};
+use super::block::Shape;
 use super::layout::{Fill, Layout};
 use super::records::{Records, Span};
 use super::rejects::BadRow;
+use super::rows::RowWriter;
 use super::source::Piece;
-use super::values::{Cell, Column, unknown_value};
+use super::values::{Cell, Value, parse, unknown_value};
 
 /// The mark of rows whose status time was not in the file.
 pub(super) const DEFAULT_TIME: u8 = 1;
@@ -46,8 +46,8 @@ impl Defaults {
 
 /// The rows of one piece of an input.
 pub(super) struct Parsed {
-    /// The good rows and their sorted order, if there are any.
-    pub good: Option<(Block, Vec<u32>)>,
+    /// The good rows, sorted, if there are any.
+    pub good: Option<Vec<u8>>,
     /// The bad ones, in the order they stood.
     pub bad: Vec<BadRow>,
 }
@@ -57,19 +57,18 @@ pub(super) struct Parser<'a> {
     shape: &'a Shape,
     layout: &'a Layout,
     defaults: &'a Defaults,
-    file: usize,
+    file: u32,
     order_type: usize,
     status_time: usize,
     /// The column that tells the order type where it is missing.
     earning_type: Option<usize>,
 }
 
-/// Columns under construction.
+/// Rows under construction.
 struct Rows<'a> {
-    columns: Vec<Column<'a>>,
-    lines: Vec<u64>,
-    marks: Vec<u8>,
-    good: Vec<bool>,
+    writer: RowWriter<'a>,
+    /// For each field the place of its last enumerated value.
+    last: Vec<usize>,
     bad: Vec<BadRow>,
 }
 
@@ -89,165 +88,125 @@ impl<'a> Parser<'a> {
             _ => None,
         });
         let (order_type, status_time) = (report.role(FieldRole::OrderType), report.role(FieldRole::StatusTime));
-        Self { shape, layout, defaults, file, order_type, status_time, earning_type }
+        Self { shape, layout, defaults, file: file as u32, order_type, status_time, earning_type }
     }
 
     /// Parses records of text.
-    pub fn piece(&self, piece: &Piece, delimiter: u8) -> Result<Parsed, crate::Error> {
-        let mut rows = self.rows();
+    pub fn piece(&self, piece: &Piece, delimiter: u8) -> Parsed {
+        let mut rows = self.rows(piece.bytes.len() + piece.bytes.len() / 4);
         let mut records = Records::new(&piece.bytes, delimiter, piece.line);
         let mut spans: Vec<Span> = Vec::new();
         let width = self.layout.header.len();
+        let whole = std::str::from_utf8(&piece.bytes).ok();
         while let Some((line, form)) = records.next(&mut spans) {
             let whole_row = |reason: String| Flaw { field: None, value: String::new(), reason };
-            let flaw = match form {
-                Err(reason) => Some(whole_row(reason.into())),
+            let outcome = match form {
+                Err(reason) => Err(whole_row(reason.into())),
                 Ok(()) if spans.len() != width => {
-                    Some(whole_row(format!("{} fields, but the header has {width}", spans.len())))
+                    Err(whole_row(format!("{} fields, but the header has {width}", spans.len())))
                 }
-                Ok(()) => None,
-            };
-            let flaw = match flaw {
-                Some(flaw) => {
-                    rows.columns.iter_mut().for_each(Column::push_null);
-                    rows.marks.push(0);
-                    Some(flaw)
-                }
-                None => self.row(&mut rows, |column| {
+                Ok(()) => self.row(&mut rows, line, |column| {
                     let span = spans[column];
-                    Ok(Cell { text: span.text(&piece.bytes)?, quoted: span.quoted })
+                    let text = match whole {
+                        Some(whole) => span.text_of(whole),
+                        None => span.text(&piece.bytes)?,
+                    };
+                    Ok(Cell { text, quoted: span.quoted })
                 }),
             };
-            let cells = |(): ()| spans.iter().map(|s| (!s.null()).then(|| s.lossy(&piece.bytes))).collect();
-            self.end_row(&mut rows, line, flaw, cells);
+            if let Err(flaw) = outcome {
+                let cells = spans.iter().map(|s| (!s.null()).then(|| s.lossy(&piece.bytes))).collect();
+                rows.bad.push(self.bad_row(line, flaw, cells));
+            }
         }
-        self.finish(rows)
+        Parsed { good: rows.writer.sorted(), bad: rows.bad }
     }
 
     /// Parses rows of a Parquet file; the first is row `line`.
     pub fn batch(&self, batch: &RecordBatch, line: u64) -> Result<Parsed, crate::Error> {
-        let mut rows = self.rows();
+        let mut rows = self.rows(batch.get_array_memory_size());
         let columns: Vec<Source> = batch.columns().iter().map(Source::new).collect::<Result<_, _>>()?;
         let texts = columns.iter().map(Source::formatter).collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
-            let flaw = self.row(&mut rows, |column| texts[column].cell(row));
-            let cells = |(): ()| {
-                texts
-                    .iter()
-                    .map(|t| t.cell(row).ok().filter(|c| !c.text.is_empty() || c.quoted).map(|c| c.text.into_owned()))
-                    .collect()
-            };
-            self.end_row(&mut rows, line + row as u64, flaw, cells);
+            let line = line + row as u64;
+            if let Err(flaw) = self.row(&mut rows, line, |column| texts[column].cell(row)) {
+                let text = |t: &Texts<'_>| {
+                    t.cell(row).ok().filter(|c| !c.text.is_empty() || c.quoted).map(|c| c.text.into_owned())
+                };
+                let cells = texts.iter().map(text).collect();
+                rows.bad.push(self.bad_row(line, flaw, cells));
+            }
         }
-        self.finish(rows)
+        Ok(Parsed { good: rows.writer.sorted(), bad: rows.bad })
     }
 
-    fn rows(&self) -> Rows<'a> {
-        let columns = self.shape.report.fields.iter().map(Column::new).collect();
-        Rows { columns, lines: Vec::new(), marks: Vec::new(), good: Vec::new(), bad: Vec::new() }
+    fn rows(&self, capacity_bytes: usize) -> Rows<'a> {
+        let writer = RowWriter::new(&self.shape.format, capacity_bytes);
+        Rows { writer, last: vec![0; self.shape.report.fields.len()], bad: Vec::new() }
     }
 
-    /// Appends one row to all columns; its first flaw, if it has one.
+    /// Appends one row, or tells its first flaw.
     fn row<'c>(
         &self,
         rows: &mut Rows<'a>,
+        line: u64,
         mut cell: impl FnMut(usize) -> Result<Cell<'c>, &'static str>,
-    ) -> Option<Flaw> {
-        let mut flaw: Option<Flaw> = None;
+    ) -> Result<(), Flaw> {
         let mut mark = 0;
+        rows.writer.begin(self.file, line);
         for (field, fill) in self.layout.fills.iter().enumerate() {
-            let column = &mut rows.columns[field];
+            let flaw = |value: String, reason: String| Flaw { field: Some(field), value, reason };
             let found = match fill {
                 Fill::Column(from) => cell(*from),
                 Fill::Empty | Fill::OrderType | Fill::StatusTime => Ok(Cell::NULL),
             };
-            let outcome = match &found {
-                Err(reason) => {
-                    column.push_null();
-                    Err((String::new(), (*reason).to_owned()))
-                }
-                Ok(found) => {
-                    let empty = found.text.is_empty();
-                    let pushed = if empty && field == self.status_time {
-                        mark = DEFAULT_TIME;
-                        column.push_instant(self.defaults.status_time);
-                        Ok(())
-                    } else if empty && field == self.order_type {
-                        let earning = self.earning_type.and_then(|c| cell(c).ok());
-                        self.push_order_type(column, earning)
-                    } else {
-                        column.push(found)
-                    };
-                    pushed.map_err(|reason| (found.text.clone().into_owned(), reason))
-                }
+            let mut found = found.map_err(|reason| {
+                rows.writer.forget();
+                flaw(String::new(), reason.to_owned())
+            })?;
+            let empty = found.text.is_empty();
+            if empty && field == self.status_time {
+                mark = DEFAULT_TIME;
+                rows.writer.put(field, &Value::Number(self.defaults.status_time.0));
+                continue;
+            }
+            let given = if empty && field == self.order_type {
+                self.order_type_of(self.earning_type.and_then(|c| cell(c).ok())).map(|text| found = text)
+            } else {
+                Ok(())
             };
-            if let (Err((value, reason)), None) = (outcome, &flaw) {
-                flaw = Some(Flaw { field: Some(field), value, reason });
+            let value = given.and_then(|()| parse(&self.shape.report.fields[field], &found, &mut rows.last[field]));
+            match value {
+                Ok(value) => rows.writer.put(field, &value),
+                Err(reason) => {
+                    rows.writer.forget();
+                    return Err(flaw(if empty { String::new() } else { found.text.into_owned() }, reason));
+                }
             }
         }
-        rows.marks.push(mark);
-        flaw
+        rows.writer.end(mark);
+        Ok(())
     }
 
-    fn push_order_type(&self, column: &mut Column<'_>, earning: Option<Cell<'_>>) -> Result<(), String> {
-        let field = &self.shape.report.fields[self.order_type];
+    /// The order type of a row that has none.
+    fn order_type_of(&self, earning: Option<Cell<'_>>) -> Result<Cell<'a>, String> {
+        let field: &'a Field = &self.shape.report.fields[self.order_type];
         let letters = |text: &str| {
             text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).collect::<Vec<u8>>()
         };
         let derived = earning.and_then(|e| field.values.iter().find(|v| letters(v) == letters(&e.text)));
         match derived.map(|v| &**v).or(self.defaults.order_type.as_deref()) {
-            Some(value) => column.push(&Cell { text: Cow::Borrowed(value), quoted: false }),
-            None => {
-                column.push_null();
-                Err("no order type: fill the column, or give --order-type".into())
-            }
+            Some(value) => Ok(Cell { text: Cow::Borrowed(value), quoted: false }),
+            None => Err("no order type: fill the column, or give --order-type".into()),
         }
     }
 
-    fn end_row(
-        &self,
-        rows: &mut Rows<'_>,
-        line: u64,
-        flaw: Option<Flaw>,
-        cells: impl FnOnce(()) -> Vec<Option<String>>,
-    ) {
-        rows.lines.push(line);
-        rows.good.push(flaw.is_none());
-        let Some(flaw) = flaw else { return };
+    fn bad_row(&self, line: u64, flaw: Flaw, cells: Vec<Option<String>>) -> BadRow {
         let column = flaw.field.map_or_else(String::new, |field| match self.layout.fills[field] {
             Fill::Column(column) => self.layout.header[column].clone(),
             _ => self.shape.report.fields[field].name.to_string(),
         });
-        rows.bad.push(BadRow {
-            file: self.file,
-            line,
-            column,
-            value: flaw.value,
-            reason: flaw.reason,
-            cells: cells(()),
-        });
-    }
-
-    fn finish(&self, rows: Rows<'_>) -> Result<Parsed, crate::Error> {
-        let Rows { columns, lines, marks, good, bad } = rows;
-        let mut arrays: Vec<ArrayRef> = columns.into_iter().map(Column::finish).collect();
-        let mut lines: ArrayRef = Arc::new(UInt64Array::from(lines));
-        let mut marks: ArrayRef = Arc::new(UInt8Array::from(marks));
-        if !bad.is_empty() {
-            let keep = BooleanArray::from(good);
-            for array in arrays.iter_mut().chain([&mut lines, &mut marks]) {
-                *array = filter(array, &keep)?;
-            }
-        }
-        let batch = RecordBatch::try_new(self.shape.schema.clone(), arrays)?;
-        let count = batch.num_rows();
-        if count == 0 {
-            return Ok(Parsed { good: None, bad });
-        }
-        let files = UInt32Array::from(vec![self.file as u32; count]);
-        let block = Block::new(self.shape, batch, files, lines.as_primitive().clone(), marks.as_primitive().clone())?;
-        let order = block.sorted();
-        Ok(Parsed { good: Some((block, order)), bad })
+        BadRow { file: self.file as usize, line, column, value: flaw.value, reason: flaw.reason, cells }
     }
 }
 

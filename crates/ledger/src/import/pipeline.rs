@@ -1,8 +1,9 @@
 //! From files to sorted rows: one thread reads and cuts, one per core parses and sorts, and the
-//! caller's collects in the order of the files.
+//! caller's collects what is wrong in the order of the files.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,11 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::block::{RowRef, Shape};
+use super::block::Shape;
 use super::existing::LedgerFiles;
 use super::parse::{Defaults, Parsed, Parser};
 use super::rejects::BadRow;
-use super::runs::Sorter;
+use super::rows::{Row, take_key_text};
+use super::runs::{Runs, Sorter};
 use super::source::{Content, Input, Piece};
 use super::{Error, Limits};
 
@@ -39,31 +41,39 @@ pub(super) struct Pipeline<'a> {
 }
 
 impl Pipeline<'_> {
-    /// Parses all inputs into `sorter`, marks the files of the ledger that they touch, and hands
-    /// bad rows to `refuse` in the order of the inputs.
+    /// Parses all inputs into sorted runs, marks the files of the ledger that they touch, and
+    /// hands bad rows to `refuse` in the order of the inputs.
     pub fn run(
         &self,
-        sorter: &mut Sorter,
+        scratch: &Path,
         files: &mut LedgerFiles,
         refuse: &mut dyn FnMut(BadRow) -> Result<(), Error>,
         told: &mut dyn FnMut(u64),
-    ) -> Result<(), Error> {
+    ) -> Result<Runs, Error> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
         let (work_out, work_in) = sync_channel::<Numbered<Result<Work, Error>>>(threads);
-        let (done_out, done_in) = sync_channel::<Numbered<Result<Parsed, Error>>>(threads);
+        let (done_out, done_in) = sync_channel::<Numbered<Result<Vec<BadRow>, Error>>>(threads);
         let work_in = Arc::new(Mutex::new(work_in));
+        let files = Mutex::new(files);
         std::thread::scope(|scope| {
             scope.spawn(|| self.read(work_out));
-            for _ in 0..threads {
-                let (work_in, done_out) = (work_in.clone(), done_out.clone());
-                scope.spawn(move || self.parse(&work_in, &done_out));
-            }
+            let sort = |number: usize| {
+                let (work_in, done_out, files) = (work_in.clone(), done_out.clone(), &files);
+                let mut sorter = Sorter::new(scratch, number, threads, self.limits.memory_bytes);
+                scope.spawn(move || {
+                    self.parse(&work_in, &done_out, &mut sorter, files);
+                    sorter
+                })
+            };
+            let sorters: Vec<_> = (0..threads).map(sort).collect();
             // Each end is held only by the threads that use it: when one side stops, for whatever
             // reason, the other finds nobody there and stops, too.
             drop((work_in, done_out));
-            let outcome = self.collect(&done_in, sorter, files, refuse, told);
+            let outcome = self.collect(&done_in, refuse, told);
             drop(done_in);
-            outcome
+            let joined = sorters.into_iter().map(|s| s.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
+            let sorters = joined.collect();
+            outcome.map(|()| Runs::of(sorters))
         })
     }
 
@@ -98,12 +108,22 @@ impl Pipeline<'_> {
     fn parse(
         &self,
         work: &Mutex<Receiver<Numbered<Result<Work, Error>>>>,
-        out: &SyncSender<Numbered<Result<Parsed, Error>>>,
+        out: &SyncSender<Numbered<Result<Vec<BadRow>, Error>>>,
+        sorter: &mut Sorter,
+        files: &Mutex<&mut LedgerFiles>,
     ) {
         loop {
             let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(Numbered { number, value }) = next else { return };
-            let value = value.and_then(|work| self.parsed(&work));
+            let value = value.and_then(|work| {
+                let Parsed { good, bad } = self.parsed(&work)?;
+                drop(work);
+                if let Some(sorted) = good {
+                    touch(&mut files.lock().unwrap_or_else(PoisonError::into_inner), &sorted);
+                    sorter.push(sorted)?;
+                }
+                Ok(bad)
+            });
             if out.send(Numbered { number, value }).is_err() {
                 return;
             }
@@ -113,16 +133,14 @@ impl Pipeline<'_> {
     fn parsed(&self, work: &Work) -> Result<Parsed, Error> {
         let parser = |input: usize| Parser::new(self.shape, &self.inputs[input].layout, self.defaults, input);
         Ok(match work {
-            Work::Text { input, delimiter, piece } => parser(*input).piece(piece, *delimiter)?,
+            Work::Text { input, delimiter, piece } => parser(*input).piece(piece, *delimiter),
             Work::Rows { input, batch, row } => parser(*input).batch(batch, *row)?,
         })
     }
 
     fn collect(
         &self,
-        done: &Receiver<Numbered<Result<Parsed, Error>>>,
-        sorter: &mut Sorter,
-        files: &mut LedgerFiles,
+        done: &Receiver<Numbered<Result<Vec<BadRow>, Error>>>,
         refuse: &mut dyn FnMut(BadRow) -> Result<(), Error>,
         told: &mut dyn FnMut(u64),
     ) -> Result<(), Error> {
@@ -130,15 +148,9 @@ impl Pipeline<'_> {
         let mut next = 0;
         while let Ok(Numbered { number, value }) = done.recv() {
             early.insert(number, value);
-            while let Some(parsed) = early.remove(&next) {
+            while let Some(bad) = early.remove(&next) {
                 next += 1;
-                let parsed = parsed?;
-                parsed.bad.into_iter().try_for_each(&mut *refuse)?;
-                if let Some((block, order)) = parsed.good {
-                    let block = Arc::new(block);
-                    touch(self.shape, files, &block, &order);
-                    sorter.push(block, order)?;
-                }
+                bad?.into_iter().try_for_each(&mut *refuse)?;
                 told(self.count.load(Ordering::Relaxed));
             }
         }
@@ -146,16 +158,21 @@ impl Pipeline<'_> {
     }
 }
 
-fn touch(shape: &Shape, files: &mut LedgerFiles, block: &Arc<super::block::Block>, order: &[u32]) {
+/// Marks the files that sorted rows touch.
+fn touch(files: &mut LedgerFiles, sorted: &[u8]) {
     if files.0.is_empty() {
         return;
     }
-    let mut last: Option<RowRef> = None;
-    for &row in order {
-        let row = RowRef::new(block, row as usize);
-        if last.as_ref().is_none_or(|l| shape.participant(l) != shape.participant(&row)) {
-            files.touch(shape.participant(&row));
-            last = Some(row);
+    let (mut participant, mut last) = (Vec::new(), None);
+    let mut rest = sorted;
+    while let Some(length) = Row::length(rest) {
+        let mut key = Row(&rest[..length]).key();
+        rest = &rest[length..];
+        participant.clear();
+        take_key_text(&mut key, &mut participant);
+        if last.as_ref() != Some(&participant) {
+            files.touch(&String::from_utf8_lossy(&participant));
+            last = Some(participant.clone());
         }
     }
 }

@@ -30,6 +30,12 @@ impl Span {
         Ok(if self.doubled { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) })
     }
 
+    /// The field's text out of `whole`, which are the bytes that it was found in.
+    pub fn text_of<'a>(&self, whole: &'a str) -> Cow<'a, str> {
+        let text = &whole[self.start..self.end];
+        if self.doubled { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) }
+    }
+
     /// The field's text with what is not UTF-8 replaced: for showing it to people.
     pub fn lossy(&self, bytes: &[u8]) -> String {
         let text = String::from_utf8_lossy(&bytes[self.start..self.end]);

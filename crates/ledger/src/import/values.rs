@@ -2,16 +2,11 @@
 
 use std::borrow::Cow;
 
-use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Decimal128Builder, Int64Builder,
-    RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
-};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Date32Type, Decimal128Type, Int64Type, TimestampMicrosecondType};
 use chrono::{NaiveDate, NaiveTime};
 use payouts_model::money::parse_scaled;
 use payouts_model::{Amount, Field, FieldType, Number, Timestamp};
-
-use crate::table::data_type;
 
 /// A field of a row as it came.
 #[derive(Clone, Debug)]
@@ -32,107 +27,44 @@ impl Cell<'_> {
     }
 }
 
-enum Builder {
-    Text(StringBuilder),
-    Decimal(Decimal128Builder, u32),
-    Integer(Int64Builder),
-    Date(Date32Builder),
-    Timestamp(TimestampMicrosecondBuilder),
-    Boolean(BooleanBuilder),
+/// A typed value.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value<'a> {
+    /// None.
+    Null,
+    /// A text, an id, a GUID, or an enumerated value in its canonical spelling.
+    Text(&'a str),
+    /// An integer, the digits of an amount or a number, or microseconds since 1970.
+    Number(i64),
+    /// Days since 1970-01-01.
+    Days(i32),
+    /// True or false.
+    Boolean(bool),
 }
 
-/// Builds one field's column.
-pub(super) struct Column<'r> {
-    field: &'r Field,
-    builder: Builder,
-    /// The enumerated value of the row before: mostly the next one too.
-    last: usize,
-}
-
-impl<'r> Column<'r> {
-    /// An empty column.
-    pub fn new(field: &'r Field) -> Self {
-        let decimal = |scale: u32| {
-            let builder = Decimal128Builder::new().with_data_type(data_type(field.kind));
-            Builder::Decimal(builder, scale)
-        };
-        let builder = match field.kind {
-            FieldType::Amount => decimal(Amount::SCALE),
-            FieldType::Number => decimal(Number::SCALE),
-            FieldType::Integer => Builder::Integer(Int64Builder::new()),
-            FieldType::Id | FieldType::Text | FieldType::Enum | FieldType::Guid => Builder::Text(StringBuilder::new()),
-            FieldType::Date => Builder::Date(Date32Builder::new()),
-            FieldType::Timestamp => Builder::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-            FieldType::Boolean => Builder::Boolean(BooleanBuilder::new()),
-        };
-        Self { field, builder, last: 0 }
+/// The value of `field` that a cell holds, or why it does not hold one. `last` is the place of the
+/// enumerated value of the row before: mostly the next one too.
+pub(super) fn parse<'a>(field: &'a Field, cell: &'a Cell<'_>, last: &mut usize) -> Result<Value<'a>, String> {
+    if cell.null(field.kind) {
+        return if field.nullable { Ok(Value::Null) } else { Err("empty, but a value is required".into()) };
     }
-
-    /// Appends a value; on `Err` (the reason) a null, so that columns stay equally long.
-    pub fn push(&mut self, cell: &Cell<'_>) -> Result<(), String> {
-        if cell.null(self.field.kind) {
-            self.push_null();
-            return if self.field.nullable { Ok(()) } else { Err("empty, but a value is required".into()) };
-        }
-        let outcome = self.push_text(&cell.text);
-        if outcome.is_err() {
-            self.push_null();
-        }
-        outcome
-    }
-
-    fn push_text(&mut self, text: &str) -> Result<(), String> {
-        match &mut self.builder {
-            Builder::Text(builder) => match self.field.kind {
-                FieldType::Enum => builder.append_value(enumerated(self.field, text, &mut self.last)?),
-                FieldType::Guid => builder.append_value(guid(text)?),
-                FieldType::Id => builder.append_value(id(text)?),
-                _ => builder.append_value(text),
-            },
-            Builder::Decimal(builder, scale) => {
-                builder.append_value(parse_scaled(text, *scale).map_err(|e| e.to_string())?)
-            }
-            Builder::Integer(builder) => {
-                builder.append_value(text.parse().map_err(|_| "not a whole number such as 42")?)
-            }
-            Builder::Date(builder) => builder.append_value(date(text).ok_or("not a date such as 2023-05-15")?),
-            Builder::Timestamp(builder) => builder.append_value(instant(text)?.0),
-            Builder::Boolean(builder) => builder.append_value(boolean(text).ok_or("neither true nor false")?),
-        }
-        Ok(())
-    }
-
-    /// Appends a known instant.
-    pub fn push_instant(&mut self, at: Timestamp) {
-        if let Builder::Timestamp(builder) = &mut self.builder {
-            builder.append_value(at.0);
-        }
-    }
-
-    /// Appends a null.
-    pub fn push_null(&mut self) {
-        match &mut self.builder {
-            Builder::Text(builder) => builder.append_null(),
-            Builder::Decimal(builder, _) => builder.append_null(),
-            Builder::Integer(builder) => builder.append_null(),
-            Builder::Date(builder) => builder.append_null(),
-            Builder::Timestamp(builder) => builder.append_null(),
-            Builder::Boolean(builder) => builder.append_null(),
-        }
-    }
-
-    /// The finished column.
-    pub fn finish(mut self) -> ArrayRef {
-        let builder: &mut dyn ArrayBuilder = match &mut self.builder {
-            Builder::Text(builder) => builder,
-            Builder::Decimal(builder, _) => builder,
-            Builder::Integer(builder) => builder,
-            Builder::Date(builder) => builder,
-            Builder::Timestamp(builder) => builder,
-            Builder::Boolean(builder) => builder,
-        };
-        builder.finish()
-    }
+    let text = &*cell.text;
+    let scaled = |scale: u32| {
+        let digits = parse_scaled(text, scale).map_err(|e| e.to_string())?;
+        i64::try_from(digits).map(Value::Number).map_err(|_| "more digits than there is room for".to_owned())
+    };
+    Ok(match field.kind {
+        FieldType::Enum => Value::Text(enumerated(field, text, last)?),
+        FieldType::Guid => Value::Text(guid(text)?),
+        FieldType::Id => Value::Text(id(text)?),
+        FieldType::Text => Value::Text(text),
+        FieldType::Amount => scaled(Amount::SCALE)?,
+        FieldType::Number => scaled(Number::SCALE)?,
+        FieldType::Integer => Value::Number(text.parse().map_err(|_| "not a whole number such as 42")?),
+        FieldType::Date => Value::Days(date(text).ok_or("not a date such as 2023-05-15")?),
+        FieldType::Timestamp => Value::Number(instant(text)?.0),
+        FieldType::Boolean => Value::Boolean(boolean(text).ok_or("neither true nor false")?),
+    })
 }
 
 fn enumerated<'f>(field: &'f Field, text: &str, last: &mut usize) -> Result<&'f str, String> {
@@ -169,7 +101,8 @@ fn guid(text: &str) -> Result<&str, String> {
 
 /// Ids are taken as they are, but for what a spreadsheet makes of a long one.
 fn id(text: &str) -> Result<&str, String> {
-    let rounded = text.split_once(['E', 'e']).is_some_and(|(mantissa, exponent)| {
+    let exponent = memchr::memchr2(b'E', b'e', text.as_bytes());
+    let rounded = exponent.map(|at| (&text[..at], &text[at + 1..])).is_some_and(|(mantissa, exponent)| {
         exponent.strip_prefix('+').is_some_and(|e| !e.is_empty() && e.bytes().all(|b| b.is_ascii_digit()))
             && mantissa.starts_with(|c: char| c.is_ascii_digit())
             && mantissa.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b',')

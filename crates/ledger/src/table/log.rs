@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{CommitNote, Key, KeyRange, NewFile, TableFile};
+use super::{CommitNote, Hints, Key, KeyRange, NewFile, TableFile};
 use crate::Error;
 
 /// A checkpoint is written at every so many versions, so that readers need not replay more.
@@ -27,6 +27,8 @@ pub(crate) const CHECKPOINT_EVERY: u64 = 10;
 
 const FIRST: &str = "payouts.first";
 const LAST: &str = "payouts.last";
+const MARKS: &str = "payouts.marks";
+const ID_LENGTHS: &str = "payouts.idLengths";
 
 /// A file with what only readers of foreign tables need.
 #[derive(Clone, Debug)]
@@ -34,6 +36,7 @@ pub(crate) struct LogFile {
     pub file: TableFile,
     pub partition_values: Vec<(String, Option<String>)>,
     pub modified: Timestamp,
+    pub hints: Hints,
 }
 
 /// One version of a table as its log tells it.
@@ -167,6 +170,12 @@ fn log_file(root: &Path, add: deltalake_core::kernel::Add) -> Result<LogFile, St
         let key = |name: &str| serde_json::from_str::<Key>(tags.get(name)?.as_deref()?).ok();
         Some(KeyRange { first: key(FIRST)?, last: key(LAST)? })
     });
+    // The log may be written by others as well: what cannot be read is as good as missing.
+    let text = |name: &str| add.tags.as_ref()?.get(name)?.as_deref();
+    let hints = Hints {
+        marks: text(MARKS).and_then(|t| serde_json::from_str(t).ok()),
+        id_lengths: text(ID_LENGTHS).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default(),
+    };
     let rows = add
         .stats
         .as_deref()
@@ -179,7 +188,7 @@ fn log_file(root: &Path, add: deltalake_core::kernel::Add) -> Result<LogFile, St
     let size_bytes =
         u64::try_from(add.size).map_err(|_| format!("file {} has a negative size in the log", add.path))?;
     let modified = Timestamp(add.modification_time.saturating_mul(1000));
-    Ok(LogFile { file: TableFile { name: add.path, path, size_bytes, rows, range }, partition_values, modified })
+    Ok(LogFile { file: TableFile { name: add.path, path, size_bytes, rows, range }, partition_values, modified, hints })
 }
 
 /// Reader features whose tables can be read rightly (deletion vectors: as long as no file has one).
@@ -366,7 +375,9 @@ pub(super) fn metadata(report: &Report, schema: &Schema, id: &str, now: Timestam
 
 /// The line that adds a file.
 pub(super) fn add(file: &NewFile, now: Timestamp) -> Result<Value, Error> {
-    let tag = |key: &Key| serde_json::to_string(key).map_err(|e| Error::Invalid(format!("key of {}: {e}", file.name)));
+    fn tag(file: &NewFile, value: &impl serde::Serialize) -> Result<String, Error> {
+        serde_json::to_string(value).map_err(|e| Error::Invalid(format!("tags of {}: {e}", file.name)))
+    }
     Ok(json!({ "add": {
         "path": file.name,
         "partitionValues": {},
@@ -374,7 +385,12 @@ pub(super) fn add(file: &NewFile, now: Timestamp) -> Result<Value, Error> {
         "modificationTime": now.0.div_euclid(1000),
         "dataChange": true,
         "stats": file.stats,
-        "tags": { FIRST: tag(&file.range.first)?, LAST: tag(&file.range.last)? },
+        "tags": {
+            FIRST: tag(file, &file.range.first)?,
+            LAST: tag(file, &file.range.last)?,
+            MARKS: tag(file, &file.hints.marks)?,
+            ID_LENGTHS: tag(file, &file.hints.id_lengths)?,
+        },
     } }))
 }
 

@@ -96,6 +96,23 @@ impl KeyOrder {
         Ok(self.complete.convert_columns(&columns)?)
     }
 
+    /// How the key of each row but the last compares to the key of the row behind it.
+    pub fn neighbours(&self, batch: &RecordBatch) -> Vec<Ordering> {
+        let text = |column: &'_ KeyColumn, row: usize| {
+            let array = batch.column(column.index).as_string::<i32>();
+            array.is_valid(row).then(|| array.value(row))
+        };
+        let compare = |row: usize| {
+            let one = |key: &KeyColumn| match (text(key, row), text(key, row + 1)) {
+                (left, right) if left == right => Ordering::Equal,
+                (left, right) if key.id => left.map(canonical).cmp(&right.map(canonical)),
+                (left, right) => left.cmp(&right),
+            };
+            self.keys.iter().map(one).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+        };
+        (1..batch.num_rows()).map(|row| compare(row - 1)).collect()
+    }
+
     /// Rows that compare (as bytes) by the key columns alone; equal exactly for equal keys.
     pub fn key_rows(&self, batch: &RecordBatch) -> Result<Rows, Error> {
         Ok(self.by_key.convert_columns(&self.key_arrays(batch))?)

@@ -230,3 +230,31 @@ fn vacuum_keeps_what_a_recent_version_needs() {
     assert_eq!(third.vacuum(day(31)).unwrap(), 1, "now also that of the second");
     assert!(third.files()[0].path.exists() && third.root().join("notes.parquet").exists());
 }
+
+#[tokio::test]
+async fn hints_say_where_participants_are_and_how_long_ids_are() {
+    let (_folder, table) = new_table();
+    let spelled = |row: usize| format!("{:0>width$}", 100 + row / 5_000, width = 3 + row % 4);
+    let texts: Vec<String> = (0..40_000).map(spelled).collect();
+    let rows: Vec<(&str, Option<&str>)> = texts.iter().map(|t| (t.as_str(), None)).collect();
+    let mut writer = table.writer(WriterOptions { rows_per_file: 17_000, ..WriterOptions::unique() }).unwrap();
+    for part in rows.chunks(3_000) {
+        writer.write(&batch(part)).unwrap();
+    }
+    table.commit(&[], &writer.finish().unwrap(), &note(Timestamp(1))).unwrap();
+    let state = log::load(table.root(), ReportName::Payments, 0).await.unwrap();
+    assert_eq!(state.files.len(), 2);
+    let mut before = 0;
+    for file in &state.files {
+        let (rows, hints) = (file.file.rows.unwrap(), &file.hints);
+        let marks = hints.marks.as_ref().unwrap();
+        assert!(marks.fit(rows) && marks.every_rows == ROWS_PER_MARK);
+        for row in 0..rows {
+            let participant = payouts_model::id::canonical(&texts[before + row as usize]);
+            assert!(marks.rows_of(participant, rows).contains(&row), "{participant} is in row {row}");
+        }
+        before += rows as usize;
+        assert_eq!(hints.id_lengths["participantID"], Some((3, 6)));
+        assert_eq!(hints.id_lengths["paymentID"], None);
+    }
+}

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::row::OwnedRow;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -17,7 +16,8 @@ use parquet::schema::types::ColumnPath;
 use payouts_model::Report;
 use payouts_model::report::FieldRole;
 
-use super::{Key, KeyOrder, KeyRange, stats};
+use super::hints::Gatherer;
+use super::{Hints, Key, KeyOrder, KeyRange, stats};
 use crate::Error;
 
 /// A row group: what a reader prunes and one thread decodes at a time.
@@ -37,9 +37,12 @@ pub struct WriterOptions {
 }
 
 impl WriterOptions {
+    /// Rows of a file of the usual size.
+    pub const ROWS_PER_FILE: u64 = 1_000_000;
+
     /// The usual size, and a prefix that never was before.
     pub fn unique() -> Self {
-        Self { rows_per_file: 1_000_000, prefix: uuid::Uuid::new_v4().simple().to_string() }
+        Self { rows_per_file: Self::ROWS_PER_FILE, prefix: uuid::Uuid::new_v4().simple().to_string() }
     }
 }
 
@@ -58,6 +61,8 @@ pub struct NewFile {
     pub range: KeyRange,
     /// The statistics of its columns, as the log has them.
     pub(crate) stats: String,
+    /// Where its rows are.
+    pub(crate) hints: Hints,
 }
 
 /// The file that is being written.
@@ -68,6 +73,7 @@ struct Part {
     rows: u64,
     first: Key,
     last: Key,
+    hints: Gatherer,
 }
 
 /// Takes batches of the table's schema in ledger order and writes files. If dropped before
@@ -77,10 +83,12 @@ pub struct FileWriter {
     schema: SchemaRef,
     properties: WriterProperties,
     order: KeyOrder,
+    /// The hints of a file without rows.
+    no_hints: Gatherer,
     options: WriterOptions,
     part: Option<Part>,
-    /// The encoded key of the last row written.
-    last: Option<OwnedRow>,
+    /// The key of the last row written.
+    last: Option<Key>,
     done: Vec<NewFile>,
     started: usize,
 }
@@ -95,6 +103,7 @@ impl FileWriter {
             schema: super::schema(report),
             properties: properties(report)?,
             order: KeyOrder::new(report)?,
+            no_hints: Gatherer::new(report),
             options,
             part: None,
             last: None,
@@ -111,14 +120,13 @@ impl FileWriter {
         }
         // The schema's nullability counts, too: a batch of nullable columns is checked here.
         let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())?;
-        let keys = self.order.key_rows(&batch)?;
+        let orders = self.order.neighbours(&batch);
         let mut start = 0;
         for row in 0..batch.num_rows() {
-            let key = keys.row(row);
-            let boundary = match (row, &self.last) {
-                (0, None) => false,
-                (0, Some(last)) => self.boundary(last.row().cmp(&key), &batch, row)?,
-                _ => self.boundary(keys.row(row - 1).cmp(&key), &batch, row)?,
+            let boundary = match (row.checked_sub(1), &self.last) {
+                (None, None) => false,
+                (None, Some(last)) => self.boundary(last.cmp(&self.order.key(&batch, row)), &batch, row)?,
+                (Some(before), _) => self.boundary(orders[before], &batch, row)?,
             };
             if boundary && self.full((row - start) as u64) {
                 self.append(&batch, start, row)?;
@@ -127,7 +135,7 @@ impl FileWriter {
             }
         }
         self.append(&batch, start, batch.num_rows())?;
-        self.last = Some(keys.row(batch.num_rows() - 1).owned());
+        self.last = Some(self.order.key(&batch, batch.num_rows() - 1));
         Ok(())
     }
 
@@ -162,6 +170,7 @@ impl FileWriter {
         let slice = batch.slice(start, end - start);
         let part = self.part.as_mut().expect("a part was opened just above");
         part.writer.write(&slice)?;
+        part.hints.add(&slice, part.rows, |row| self.order.key(&slice, row));
         part.rows += slice.num_rows() as u64;
         part.last = self.order.key(batch, end - 1);
         Ok(())
@@ -178,7 +187,7 @@ impl FileWriter {
             self.schema.clone(),
             Some(self.properties.clone()),
         )?;
-        Ok(Part { name, path, writer, rows: 0, last: first.clone(), first })
+        Ok(Part { name, path, writer, rows: 0, last: first.clone(), first, hints: self.no_hints.clone() })
     }
 
     fn close(&mut self) -> Result<(), Error> {
@@ -194,7 +203,15 @@ impl FileWriter {
             Ok((metadata, size_bytes)) => {
                 let stats = stats::of(&metadata, &self.schema);
                 let range = KeyRange { first: part.first, last: part.last };
-                self.done.push(NewFile { name: part.name, path: part.path, size_bytes, rows: part.rows, range, stats });
+                self.done.push(NewFile {
+                    name: part.name,
+                    path: part.path,
+                    size_bytes,
+                    rows: part.rows,
+                    range,
+                    stats,
+                    hints: part.hints.finish(),
+                });
                 Ok(())
             }
             Err(error) => {

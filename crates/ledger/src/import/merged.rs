@@ -1,0 +1,95 @@
+//! Sorted rows as blocks of columns, one after the other.
+
+use std::sync::Arc;
+
+use super::block::{Block, RowRef, Shape};
+use super::decode::Decoder;
+use super::runs::Heap;
+use crate::Error;
+
+/// Rows of a block; it goes on to the end of a key, up to twice as many.
+const BLOCK_ROWS: usize = 8192;
+/// A block ends earlier if its rows are so large.
+const BLOCK_BYTES: usize = 8 << 20;
+
+/// See the module.
+pub(super) struct Merged {
+    heap: Heap,
+    decoder: Decoder,
+    block: Option<Arc<Block>>,
+    at: usize,
+    /// Whether the block's last key ends in it.
+    whole: bool,
+    peeked: Option<RowRef>,
+}
+
+impl Merged {
+    /// Before the first row.
+    pub fn new(shape: &Arc<Shape>, heap: Heap) -> Result<Self, Error> {
+        let decoder = Decoder::new(shape);
+        let mut merged = Self { heap, decoder, block: None, at: 0, whole: true, peeked: None };
+        merged.look()?;
+        Ok(merged)
+    }
+
+    /// The next row, which stays the next.
+    pub fn peek(&self) -> Option<&RowRef> {
+        self.peeked.as_ref()
+    }
+
+    /// Takes the next row.
+    pub fn next(&mut self) -> Result<Option<RowRef>, Error> {
+        let row = self.peeked.take();
+        if row.is_some() {
+            self.at += 1;
+            self.look()?;
+        }
+        Ok(row)
+    }
+
+    /// The next rows that each are alone with their key and of which `fits` holds: their block and
+    /// how many they are, from the next row on.
+    pub fn alone(&self, fits: impl Fn(&Block, usize) -> bool) -> Option<(Arc<Block>, usize, usize)> {
+        let block = self.block.as_ref()?;
+        // A row is alone only if the row before it, which was not taken as alone, has another key:
+        // rows of one key are always taken together.
+        let rows = block.rows();
+        let end_of_key = |i: usize| if i + 1 == rows { self.whole } else { block.key(i) != block.key(i + 1) };
+        let count = (self.at..rows).take_while(|&i| end_of_key(i) && fits(block, i)).count();
+        (count > 0).then(|| (block.clone(), self.at, count))
+    }
+
+    /// Takes so many rows of the block.
+    pub fn skip(&mut self, count: usize) -> Result<(), Error> {
+        self.peeked = None;
+        self.at += count;
+        self.look()
+    }
+
+    fn look(&mut self) -> Result<(), Error> {
+        if self.block.as_ref().is_none_or(|b| self.at == b.rows()) {
+            self.block = self.refill()?.map(Arc::new);
+            self.at = 0;
+        }
+        self.peeked = self.block.as_ref().map(|b| RowRef::new(b, self.at));
+        Ok(())
+    }
+
+    fn refill(&mut self) -> Result<Option<Block>, Error> {
+        let mut bytes = 0;
+        self.whole = true;
+        while let Some(row) = self.heap.row() {
+            if self.decoder.rows() >= BLOCK_ROWS || bytes >= BLOCK_BYTES {
+                self.whole = !self.decoder.ends_with(row.key());
+                if self.whole || self.decoder.rows() >= 2 * BLOCK_ROWS || bytes >= 2 * BLOCK_BYTES {
+                    break;
+                }
+                self.whole = true;
+            }
+            bytes += row.0.len();
+            self.decoder.push(row);
+            self.heap.advance()?;
+        }
+        if self.decoder.rows() == 0 { Ok(None) } else { Ok(Some(self.decoder.take()?)) }
+    }
+}
