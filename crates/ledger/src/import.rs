@@ -51,8 +51,6 @@ use rejects::BadRow;
 use runs::Runs;
 use source::{Finder, Input};
 
-/// Rows that are merged, and written into a file, by one thread where the ledger is empty.
-const ROWS_PER_RANGE: u64 = 600_000;
 /// Ranges are a little unlike; none leaves a small file behind.
 const ROWS_PER_RANGE_FILE: u64 = 1_500_000;
 
@@ -88,6 +86,8 @@ pub struct Limits {
     pub parquet_rows: usize,
     /// Rows that may wait in memory for the end of their participant, program and order type.
     pub waiting_rows: usize,
+    /// Rows that one thread merges and writes into a file where the ledger is empty.
+    pub range_rows: u64,
     /// Entries of a zip.
     pub entries_max: usize,
     /// A packed file may always expand to so much,
@@ -103,6 +103,7 @@ impl Default for Limits {
             chunk_bytes: 4 << 20,
             parquet_rows: 16 * 1024,
             waiting_rows: 200_000,
+            range_rows: 600_000,
             entries_max: 1000,
             expanded_bytes_min: 1 << 30,
             expansion_max: 250,
@@ -206,8 +207,8 @@ pub fn run_within(
 }
 
 /// In how many ranges so many rows are merged: files of a size that readers like, an even number.
-fn parts(rows: u64) -> usize {
-    if rows < ROWS_PER_RANGE / 2 { 1 } else { (rows.div_ceil(2 * ROWS_PER_RANGE) * 2) as usize }
+fn parts(rows: u64, range_rows: u64) -> usize {
+    if rows < range_rows / 2 { 1 } else { (rows.div_ceil(2 * range_rows) * 2) as usize }
 }
 
 /// What a merge made.
@@ -280,7 +281,7 @@ impl Job<'_> {
     /// Merges all rows with the ledger's. Where the ledger has none, ranges of keys are merged side
     /// by side; where they are cut follows from the rows alone, so that the files do, too.
     fn merge(&self, runs: &Runs, files: &LedgerFiles, bad: &mut BadRows<'_>) -> Result<Made, Error> {
-        let cuts = if files.0.is_empty() { runs.cuts(parts(runs.rows())) } else { Vec::new() };
+        let cuts = if files.0.is_empty() { runs.cuts(parts(runs.rows(), self.limits.range_rows)) } else { Vec::new() };
         let names: Vec<String> = self.inputs.iter().map(|i| i.name.clone()).collect();
         let one = |number: usize, take: &mut dyn FnMut(BadRow) -> Result<(), Error>| -> Result<Made, Error> {
             let from = number.checked_sub(1).map(|i| &*cuts[i]);

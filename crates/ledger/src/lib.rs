@@ -18,7 +18,7 @@ use payouts_model::{Catalog, ReportName};
 
 pub use snapshot::{ColumnSource, DataFile, ReadAs, Snapshot};
 pub use source::{Sources, TableSource};
-pub use table::{Hints, Marks};
+pub use table::{Hints, Lengths, Marks};
 
 /// What went wrong with a table.
 #[derive(Debug, thiserror::Error)]

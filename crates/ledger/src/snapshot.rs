@@ -11,7 +11,7 @@ use payouts_model::{Amount, Field, FieldType, Number, Report, Timestamp};
 
 use crate::Error;
 use crate::source::{ColumnMapping, TableSource};
-use crate::table::{Hints, log};
+use crate::table::{Hints, Lengths, log};
 
 /// How a stored column becomes a field's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +80,8 @@ impl Snapshot {
 
     /// Bytes of the shortest and of the longest text of an id column over all files: `None` if that
     /// is not known of every file; `Some(None)` if there is no text at all.
-    pub fn id_lengths(&self, column: &str) -> Option<Option<(u64, u64)>> {
-        let mut all: Option<(u64, u64)> = None;
+    pub fn id_lengths(&self, column: &str) -> Option<Lengths> {
+        let mut all: Lengths = None;
         for file in &self.files {
             if let Some((shortest, longest)) = *file.hints.id_lengths.get(column)? {
                 all = Some(all.map_or((shortest, longest), |(s, l)| (s.min(shortest), l.max(longest))));

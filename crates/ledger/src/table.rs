@@ -20,7 +20,7 @@ use payouts_model::{FieldType, Report, Timestamp};
 
 use crate::Error;
 
-pub use hints::{Hints, Marks, ROWS_PER_MARK};
+pub use hints::{Hints, Lengths, Marks, ROWS_PER_MARK};
 pub use order::{Key, KeyOrder, KeyRange};
 pub use writer::{FileWriter, NewFile, WriterOptions, discard};
 

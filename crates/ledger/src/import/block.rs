@@ -109,12 +109,7 @@ impl Shape {
 
     /// Whether the row belongs to a set of rows without a payment id.
     pub fn in_set(&self, row: &RowRef) -> bool {
-        self.in_set_at(&row.block, row.row())
-    }
-
-    /// Whether row `row` of `block` belongs to a set of rows without a payment id.
-    pub fn in_set_at(&self, block: &Block, row: usize) -> bool {
-        self.payment.is_some_and(|i| block.batch.column(i).is_null(row))
+        self.payment.is_some_and(|i| row.block.batch.column(i).is_null(row.row()))
     }
 
     /// The row's status time.

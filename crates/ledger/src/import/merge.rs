@@ -32,8 +32,6 @@ const ADD: u8 = 0x30;
 const OLD_IN_SET: u8 = 0x40;
 const NEW_IN_SET: u8 = 0x50;
 const TAG: u8 = 0xf0;
-/// Fewer rows are not worth a batch of their own.
-const BULK_ROWS_MIN: usize = 512;
 
 /// How many rows did what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,9 +150,9 @@ impl<'a, 'o> Merge<'a, 'o> {
         if waits || contested || existing.peek().is_some() || !self.output.behind_all() {
             return Ok(false);
         }
-        let found = incoming.alone(|block, row| !self.shape.in_set_at(block, row));
-        let Some((block, start, count)) = found.filter(|(.., count)| *count >= BULK_ROWS_MIN) else { return Ok(false) };
-        // The rows have no bearing on others of their group: none of the ledger's are left.
+        let Some((block, start, count)) = incoming.alone() else { return Ok(false) };
+        // The rows have no bearing on others of their group: none of the ledger's are left. That
+        // goes for sets, too: there is nothing to replace.
         self.group = None;
         self.output.append(&block, start, count)?;
         self.counts.inserted += count as u64;

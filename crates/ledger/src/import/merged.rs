@@ -47,15 +47,13 @@ impl Merged {
         Ok(row)
     }
 
-    /// The next rows that each are alone with their key and of which `fits` holds: their block and
-    /// how many they are, from the next row on.
-    pub fn alone(&self, fits: impl Fn(&Block, usize) -> bool) -> Option<(Arc<Block>, usize, usize)> {
+    /// The next rows that each are alone with their key, if there are any: their block, the first,
+    /// and how many they are. Rows of one key must always be taken together.
+    pub fn alone(&self) -> Option<(Arc<Block>, usize, usize)> {
         let block = self.block.as_ref()?;
-        // A row is alone only if the row before it, which was not taken as alone, has another key:
-        // rows of one key are always taken together.
         let rows = block.rows();
         let end_of_key = |i: usize| if i + 1 == rows { self.whole } else { block.key(i) != block.key(i + 1) };
-        let count = (self.at..rows).take_while(|&i| end_of_key(i) && fits(block, i)).count();
+        let count = (self.at..rows).take_while(|&i| end_of_key(i)).count();
         (count > 0).then(|| (block.clone(), self.at, count))
     }
 

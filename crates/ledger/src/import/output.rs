@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Decimal128Type;
@@ -20,6 +21,8 @@ use crate::Error;
 use crate::table::{NewFile, Table, TableFile, WriterOptions, discard};
 
 const WRITE_ROWS: usize = 8192;
+/// Fewer rows are not worth a batch of their own.
+const SLICE_ROWS_MIN: usize = 2048;
 /// A rewritten file may grow beyond the usual size before it is cut: no small files at its end.
 const ROWS_PER_REWRITTEN_FILE: u64 = 1_500_000;
 /// The file in the scratch folder that names the prefixes of files which may be uncommitted.
@@ -122,7 +125,7 @@ impl<'a> Output<'a> {
     }
 
     /// Adds `count` rows of `block` from row `start` on, behind all files of the ledger.
-    pub fn append(&mut self, block: &Block, start: usize, count: usize) -> Result<(), Error> {
+    pub fn append(&mut self, block: &Arc<Block>, start: usize, count: usize) -> Result<(), Error> {
         self.begin_change()?;
         let columns = self.shape.sum_columns();
         for row in start..start + count {
@@ -131,8 +134,11 @@ impl<'a> Output<'a> {
         if self.dry_run {
             return Ok(());
         }
-        self.flush()?;
-        self.write_batch(block.batch.slice(start, count))
+        if count >= SLICE_ROWS_MIN {
+            self.flush()?;
+            return self.write_batch(block.batch.slice(start, count));
+        }
+        (start..start + count).try_for_each(|row| self.write(&RowRef::new(block, row)))
     }
 
     /// Makes `number` the current file; those in between stay.

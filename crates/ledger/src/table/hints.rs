@@ -17,14 +17,16 @@ use super::Key;
 /// to the page, and few enough marks for the log (a kilobyte for a million rows).
 pub const ROWS_PER_MARK: u64 = 8192;
 
+/// Bytes of the shortest and of the longest text; `None` if there is none.
+pub type Lengths = Option<(u64, u64)>;
+
 /// What is known of a file besides its statistics. The default knows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
     /// The canonical participants of the rows 0, [`Marks::every_rows`], twice that, …
     pub marks: Option<Marks>,
-    /// For id columns by name: bytes of the shortest and of the longest text; `None` if every
-    /// value is null. Nothing is known of columns that are missing here.
-    pub id_lengths: BTreeMap<String, Option<(u64, u64)>>,
+    /// Of id columns by name. Nothing is known of columns that are missing here.
+    pub id_lengths: BTreeMap<String, Lengths>,
 }
 
 /// A sparse index of a file in ledger order.
@@ -68,7 +70,7 @@ pub(super) struct Gatherer {
     participants: Vec<String>,
     last: String,
     /// Id columns: name, index, and lengths so far.
-    lengths: Vec<(String, usize, Option<(u64, u64)>)>,
+    lengths: Vec<(String, usize, Lengths)>,
 }
 
 impl Gatherer {

@@ -181,9 +181,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn imports_do_what_the_rules_say(imports in prop::collection::vec(prop::collection::vec(any_row(), 0..40), 1..5), chunk_bytes in 1000usize..9000, waiting_rows in 1usize..10) {
+    fn imports_do_what_the_rules_say(imports in prop::collection::vec(prop::collection::vec(any_row(), 0..40), 1..5), chunk_bytes in 1000usize..9000, waiting_rows in 1usize..10, range_rows in 1u64..60) {
         let mut place = payments();
-        place.limits = Limits { memory_bytes: chunk_bytes, chunk_bytes, waiting_rows, ..Limits::default() };
+        place.limits = Limits { memory_bytes: chunk_bytes, chunk_bytes, waiting_rows, range_rows, ..Limits::default() };
         let mut naive = Naive::default();
         for rows in &imports {
             let before = shown(&place);

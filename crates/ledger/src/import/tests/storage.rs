@@ -221,3 +221,37 @@ fn speed() {
         println!("{what}: {s:.2} s, {:.0} MB/s, {:?}", bytes as f64 / 1e6 / s, counts(&outcome));
     }
 }
+
+#[test]
+fn ranges_give_the_same_bytes_and_tell_what_is_wrong_in_order() {
+    let mut rows: Vec<Row> = (0..4000u32).map(|i| row(&(i * 7919 % 97).to_string(), &i.to_string(), "5", T1)).collect();
+    // Every third is there a second time with another total.
+    rows.extend((0..4000u32).step_by(3).map(|i| row(&(i * 7919 % 97).to_string(), &i.to_string(), "6", T1)));
+    let outcome = |memory_bytes: usize, chunk_bytes: usize, range_rows: u64| {
+        let mut place = payments();
+        place.limits = Limits { memory_bytes, chunk_bytes, range_rows, ..Limits::default() };
+        let path = place.write("in.csv", csv(&rows));
+        let options = Options { rejects: Some(place.path("rejects.csv")), ..place.options(&[path]) };
+        let outcome = place.run(&options).unwrap();
+        assert_eq!(counts(&outcome), (2666, 0, 0, 0, 2668));
+        let table = place.ledger.table(ReportName::Payments).unwrap();
+        let files: Vec<Vec<u8>> = table.files().iter().map(|f| std::fs::read(&f.path).unwrap()).collect();
+        // The line of the other row depends on nothing; the file's own place does.
+        let rejects = std::fs::read_to_string(place.path("rejects.csv")).unwrap();
+        (files, rejects.replace(&place.path("").display().to_string(), ""), place.export())
+    };
+    let whole = outcome(64 << 20, 1 << 20, u64::MAX / 4);
+    let cut = outcome(64 << 20, 1 << 20, 400);
+    assert_eq!((whole.0.len(), cut.0.len()), (1, 14));
+    assert!(whole.1 == cut.1 && whole.2 == cut.2, "other rows or rejects");
+    assert!(outcome(30_000, 3000, 400) == cut, "other bytes after spilling");
+    // Without a place for rejects the first one in ledger order is the error.
+    let errors = [u64::MAX / 4, 100].map(|range_rows| {
+        let mut place = payments();
+        place.limits = Limits { range_rows, ..Limits::default() };
+        let text = message(place.import_text(&csv(&rows)));
+        assert_eq!(place.file_names(), [""; 0]);
+        text.rsplit_once("in.csv, line").unwrap().1.to_owned()
+    });
+    assert_eq!(errors[0], errors[1]);
+}
