@@ -22,15 +22,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use payouts_filter::Expr;
 use payouts_ledger::Snapshot;
 use payouts_model::{Chunk, Packaging, Scope, TextFormat, Totals};
 
 use crate::layout::Layout;
 use crate::pipeline::Pipeline;
-use crate::scan::Scan;
 
 /// What is exported. Cannot be built without a scope.
 #[derive(Clone, Debug)]
@@ -85,6 +84,19 @@ pub struct Engine {
     pipeline: Pipeline,
 }
 
+/// Chunks of an export that may be the whole of it before its rows are counted.
+const CHUNKS_AT_ONCE: usize = 4;
+
+/// An export that has begun.
+pub struct Started {
+    /// The rows that the chunks have together.
+    pub rows: u64,
+    /// The chunks, in ledger order.
+    pub chunks: BoxStream<'static, Result<Chunk, Error>>,
+    /// Whether all chunks are made and wait in memory.
+    pub complete: bool,
+}
+
 /// What an export would hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Preview {
@@ -125,17 +137,38 @@ impl Engine {
         {
             return Ok(rows);
         }
-        let scan = Scan::new(plan, &Layout::rows_only(&plan.snapshot), self.pipeline.context())?;
+        let scan = self.pipeline.plan(plan, &Layout::rows_only(&plan.snapshot)).await?;
         self.pipeline.count(scan).await
+    }
+
+    /// Begins an export: its chunks as [`Engine::run`] gives them, and how many rows they have. A
+    /// small result is made at once, which tells its rows, too; only a larger one is counted.
+    pub async fn start(&self, plan: &Plan) -> Result<Started, Error> {
+        let mut chunks = self.run(plan)?;
+        let mut first = Vec::new();
+        let mut ended = false;
+        while first.len() < CHUNKS_AT_ONCE && !ended {
+            match chunks.next().await.transpose()? {
+                Some(chunk) => first.push(chunk),
+                None => ended = true,
+            }
+        }
+        let rows = if ended { first.iter().map(|c| c.rows).sum() } else { self.count(plan).await? };
+        let chunks = futures::stream::iter(first.into_iter().map(Ok)).chain(chunks).boxed();
+        Ok(Started { rows, chunks, complete: ended })
     }
 
     /// The chunks, in ledger order; deterministic. Dropping the stream stops the work.
     pub fn run(&self, plan: &Plan) -> Result<BoxStream<'static, Result<Chunk, Error>>, Error> {
         let layout = Layout::for_file(plan);
-        let scan = Scan::new(plan, &layout, self.pipeline.context())?;
         let rows_per_chunk = layout.rows_per_chunk();
-        let job = encode::ChunkJob::new(plan, layout);
-        Ok(self.pipeline.run(scan, rows_per_chunk, move |part| job.run(&part)).boxed())
+        let (pipeline, plan) = (self.pipeline.clone(), plan.clone());
+        let chunks = async move {
+            let scan = pipeline.plan(&plan, &layout).await?;
+            let job = encode::ChunkJob::new(&plan, layout);
+            Ok::<_, Error>(pipeline.run(scan, rows_per_chunk, move |part| job.run(&part)))
+        };
+        Ok(futures::stream::once(chunks).try_flatten().boxed())
     }
 
     /// What an export would hold, without making it. `id_lists` are ids of a field (an index) to

@@ -26,7 +26,8 @@ use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{Expr as Plan, lit};
 use payouts_filter::Expr;
 use payouts_filter::ast::{Collation, CompareOp, Function, Value};
-use payouts_ledger::{ColumnSource, ReadAs};
+use payouts_ledger::{ColumnSource, Lengths, ReadAs, Snapshot};
+use payouts_model::id::canonical;
 use payouts_model::report::FieldRole;
 use payouts_model::{Report, Scope};
 
@@ -59,6 +60,9 @@ pub(crate) struct Stored {
     pub data_type: DataType,
     /// How it is read.
     pub read: ReadAs,
+    /// Bytes of the shortest and of the longest text, if that is known of all of the table;
+    /// `Some(None)`: there is none.
+    pub lengths: Option<Lengths>,
 }
 
 /// Lowers predicates over one table.
@@ -80,10 +84,21 @@ impl Lowering {
                     column: Plan::Column(Column::from_name(name)),
                     data_type: field.data_type().clone(),
                     read: *read,
+                    lengths: None,
                 })
             }
         };
         Self { report: report.clone(), stored: columns.iter().map(stored).collect(), bad_data }
+    }
+
+    /// The same, with what the snapshot knows of the lengths of ids.
+    pub fn with_id_lengths(mut self, snapshot: &Snapshot) -> Self {
+        for stored in self.stored.iter_mut().flatten() {
+            if let Plan::Column(column) = &stored.column {
+                stored.lengths = snapshot.id_lengths(&column.name);
+            }
+        }
+        self
     }
 
     /// The rows of the scope for which `predicate` is true; `None`: every row.
@@ -180,6 +195,42 @@ impl Lowering {
     fn residual(&self, expr: &Expr, want: Want) -> Plan {
         residual::call(expr, &self.report, &self.stored, want, &self.bad_data)
     }
+}
+
+/// The canonical participants that every selected row has one of; `None`: any.
+pub fn participants(report: &Report, predicate: Option<&Expr>, scope: &Scope) -> Option<BTreeSet<String>> {
+    let participant = report.role(FieldRole::Participant);
+    let scope = scope_predicate(report, scope);
+    narrowest(scope.iter().chain(predicate).map(|e| named(e, participant)))
+}
+
+/// The canonical ids of a field without which `expr` is not true; `None`: it does not say.
+fn named(expr: &Expr, field: usize) -> Option<BTreeSet<String>> {
+    let id = |value: &Value| match value {
+        Value::Text(text) => Some(canonical(text).to_owned()),
+        _ => None,
+    };
+    let of_field = |e: &Expr| matches!(e, Expr::Field(f) if *f == field);
+    // Ignoring case, a word may stand for several ids.
+    let by_id = |collation: &Collation| matches!(collation, Collation::Id | Collation::Exact);
+    match expr {
+        Expr::Compare { op: CompareOp::Eq, collation, left, right } if by_id(collation) => match (&**left, &**right) {
+            (f, Expr::Literal(value)) | (Expr::Literal(value), f) if of_field(f) => Some([id(value)?].into()),
+            _ => None,
+        },
+        Expr::In { operand, collation, list } if of_field(operand) && by_id(collation) => list.iter().map(id).collect(),
+        Expr::And(parts) => narrowest(parts.iter().map(|e| named(e, field))),
+        Expr::Or(parts) => {
+            let all: Option<Vec<_>> = parts.iter().map(|e| named(e, field)).collect();
+            Some(all?.into_iter().flatten().collect())
+        }
+        _ => None,
+    }
+}
+
+/// What all of those that say something agree on.
+fn narrowest(sets: impl Iterator<Item = Option<BTreeSet<String>>>) -> Option<BTreeSet<String>> {
+    sets.flatten().reduce(|a, b| a.intersection(&b).cloned().collect())
 }
 
 /// The scope as a predicate; `None`: it allows every row. An empty scope allows none.

@@ -22,8 +22,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::scan::{Context, Scan};
-use crate::{Error, Limits};
+use crate::layout::Layout;
+use crate::scan::{Context, Footers, Scan};
+use crate::{Error, Limits, Plan};
 
 /// Batches that a part of the scan may be ahead of the driver.
 const BATCHES_AHEAD: usize = 4;
@@ -31,8 +32,8 @@ const BATCHES_AHEAD: usize = 4;
 /// Rows of a batch of the scan. Large enough to amortise, small enough to stay in the cache.
 const BATCH_ROWS: usize = 8192;
 
-/// Footers kept for all plans.
-const FOOTER_CACHE_BYTES: usize = 8 << 20;
+/// Footers kept for all plans, unless the limit of memory is low: those of some fifty million rows.
+const FOOTERS_BYTES: usize = 32 << 20;
 
 /// The budget counts in these.
 const BUDGET_UNIT_BYTES: usize = 64 << 10;
@@ -105,7 +106,8 @@ impl Pipeline {
         let half = limits.memory_bytes / 2;
         let environment = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(half)))
-            .with_metadata_cache_limit(FOOTER_CACHE_BYTES.min(half / 2))
+            // Footers are kept by the scan.
+            .with_metadata_cache_limit(0)
             .build_arc()
             .expect("an environment in memory needs nothing from the system");
         let config = SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(1);
@@ -113,7 +115,11 @@ impl Pipeline {
         Self {
             handle: runtime.handle().clone(),
             _threads: Arc::new(Threads(Some(runtime))),
-            context: Context { task, limit_bytes: limits.memory_bytes },
+            context: Context {
+                task,
+                footers: Arc::new(Footers::new(FOOTERS_BYTES.min(half / 4))),
+                limit_bytes: limits.memory_bytes,
+            },
             budget: Arc::new(Semaphore::new((half / BUDGET_UNIT_BYTES).max(1))),
             threads: limits.threads,
         }
@@ -121,6 +127,12 @@ impl Pipeline {
 
     pub fn context(&self) -> Context {
         self.context.clone()
+    }
+
+    /// Plans a scan, on the engine's own threads: it may read the ends of files.
+    pub async fn plan(&self, plan: &Plan, layout: &Layout) -> Result<Scan, Error> {
+        let (plan, layout, context) = (plan.clone(), layout.clone(), self.context());
+        Owned(self.handle.spawn(async move { Scan::new(&plan, &layout, context) })).join().await
     }
 
     /// Counts the rows of a scan.
@@ -153,7 +165,7 @@ impl Pipeline {
         scan: Scan,
         rows_per_job: usize,
         job: F,
-    ) -> impl Stream<Item = Result<T, Error>> + Send + 'static
+    ) -> impl Stream<Item = Result<T, Error>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: Fn(Part) -> Result<T, Error> + Send + Sync + 'static,

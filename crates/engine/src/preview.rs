@@ -14,7 +14,6 @@ use payouts_model::{FieldType, Totals};
 use crate::encode::plain_text;
 use crate::layout::{Layout, needed_fields};
 use crate::pipeline::{Part, Pipeline};
-use crate::scan::Scan;
 use crate::totals::{Adder, TotalsPlan};
 use crate::{Error, Plan, Preview};
 
@@ -41,7 +40,7 @@ async fn first_rows(pipeline: &Pipeline, plan: &Plan, max: usize) -> Result<Vec<
         return Ok(texts);
     }
     let layout = Layout::new(&plan.snapshot, &plan.columns, &needed_fields(&plan.snapshot.report, &plan.columns));
-    let scan = Scan::new(plan, &layout, pipeline.context())?;
+    let scan = pipeline.plan(plan, &layout).await?;
     // The adder is here for its check of the scope alone.
     let guard = TotalsPlan::new(&layout, &[], &plan.scope, None);
     let read = move |part: Part| {
@@ -83,7 +82,7 @@ async fn sums(
     fields.push(window);
     fields.extend(id_lists.iter().map(|(field, _)| *field));
     let layout = Layout::new(&plan.snapshot, &[], &fields);
-    let scan = Scan::new(plan, &layout, pipeline.context())?;
+    let scan = pipeline.plan(plan, &layout).await?;
     let totals = TotalsPlan::new(&layout, &plan.columns, &plan.scope, Some((window, zone)));
     let wanted: Vec<(usize, HashSet<String>)> = id_lists
         .iter()

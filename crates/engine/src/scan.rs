@@ -1,17 +1,23 @@
-//! The scan of a plan: explicit files cut into contiguous ranges in ledger order, the predicate
-//! pushed into the Parquet decoder, only the needed columns read.
+//! The scan of a plan: explicit files cut into contiguous parts in ledger order, the predicate
+//! pushed into the Parquet decoder, only the needed columns read. What can be known beforehand not
+//! to hold a selected row is not part of the plan ([`prune`]).
 //!
 //! Invariant: part `n` of a scan holds the rows before those of part `n + 1`, and within a part
 //! rows come as they are stored. Nothing above the scan repartitions or sorts. Files are listed in
 //! the plan with their ranges; nothing in it holds an open handle.
 
+mod bloom;
+mod footers;
+mod prune;
+
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::ParquetAccessPlan;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -28,23 +34,25 @@ use payouts_ledger::{ColumnSource, DataFile, Snapshot};
 
 use crate::fault::{BadDataSlot, classify};
 use crate::layout::Layout;
-use crate::lower::{Lowering, constant};
+use crate::lower::{Lowering, constant, participants};
 use crate::{Error, Plan};
+pub(crate) use footers::Footers;
+use footers::{Located, Readers};
+use prune::{Candidate, PRUNING_LIST_MAX, Pruner};
 
-/// Bytes of a file that make one part: about a row group.
+/// Bytes that make one part: about a row group.
 const PART_BYTES: u64 = 4 << 20;
 
 /// What a filter may keep of decoded columns, so that they need not be decoded twice.
 const PREDICATE_CACHE_BYTES: usize = 8 << 20;
 
-/// Lists of literals up to this long prune by statistics.
-const PRUNING_LIST_MAX: usize = 160;
-
 /// What the scans of an engine share.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// DataFusion's context: memory pool, object stores, cache of file footers.
+    /// DataFusion's context: memory pool, object stores.
     pub task: Arc<TaskContext>,
+    /// The footers of files.
+    pub(crate) footers: Arc<Footers>,
     /// The limit to name when memory runs out.
     pub limit_bytes: usize,
 }
@@ -59,13 +67,15 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// The plan's rows (asked ∧ scope) with the stored columns that `layout` reads.
+    /// The plan's rows (asked ∧ scope) with the stored columns that `layout` reads. Blocks: it may
+    /// read the ends of files.
     pub fn new(plan: &Plan, layout: &Layout, context: Context) -> Result<Self, Error> {
         let bad_data = BadDataSlot::default();
         let fail = |e: DataFusionError| classify(e, &bad_data, context.limit_bytes);
         let schema = table_schema(&plan.snapshot);
         let full = schema.table_schema().clone();
-        let lowering = Lowering::new(&plan.snapshot.report, &plan.snapshot.columns, &full, bad_data.clone());
+        let lowering = Lowering::new(&plan.snapshot.report, &plan.snapshot.columns, &full, bad_data.clone())
+            .with_id_lengths(&plan.snapshot);
         let rows = lowering.rows(plan.predicate.as_ref(), &plan.scope);
         let none = rows.as_ref().and_then(constant) == Some(false);
         if none || plan.snapshot.files.is_empty() {
@@ -83,9 +93,25 @@ impl Scan {
             projection.push(index);
         }
         let filtered = predicate.is_some();
-        let source = source(schema, predicate, &context).map_err(fail)?;
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source.clone()))
-            .with_file_groups(parts(&plan.snapshot, source_partitions(&source))?)
+        context.footers.follow(&plan.snapshot);
+        let partitions = schema.table_partition_cols().iter().cloned().collect();
+        let groups = match &predicate {
+            None => parts(&plan.snapshot, partitions)?,
+            Some(predicate) => {
+                let ids = participants(&plan.snapshot.report, plan.predicate.as_ref(), &plan.scope);
+                let pruner = Pruner::new(predicate, &full, ids);
+                parts_of(&plan.snapshot, partitions, &pruner, &context.footers).map_err(|e| match e {
+                    PartsError::Ours(error) => error,
+                    PartsError::Footer(error) => fail(error.into()),
+                })?
+            }
+        };
+        if groups.is_empty() {
+            return Ok(Self { exec: None, context, bad_data, filtered: true });
+        }
+        let source = source(schema, predicate, plan, &context).map_err(fail)?;
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+            .with_file_groups(groups)
             .with_projection_indices(Some(projection))
             .map_err(fail)?
             // Without this, idle partitions would take the files of others.
@@ -161,6 +187,7 @@ fn physical(
 fn source(
     schema: TableSchema,
     predicate: Option<Arc<dyn PhysicalExpr>>,
+    plan: &Plan,
     context: &Context,
 ) -> Result<ParquetSource, DataFusionError> {
     let mut options = TableParquetOptions::default();
@@ -168,12 +195,13 @@ fn source(
     options.global.reorder_filters = true;
     options.global.pruning = true;
     options.global.enable_page_index = true;
-    options.global.bloom_filter_on_read = true;
+    // Asked beforehand, without reading whole filters.
+    options.global.bloom_filter_on_read = false;
     options.global.max_predicate_cache_size = Some(PREDICATE_CACHE_BYTES);
     options.global.max_in_list_size = PRUNING_LIST_MAX;
     let runtime = context.task.runtime_env();
     let store = runtime.object_store(ObjectStoreUrl::local_filesystem())?;
-    let reader = CachedParquetFileReaderFactory::new(store, runtime.cache_manager.get_file_metadata_cache());
+    let reader = Readers::new(plan.snapshot.report.name, store, context.footers.clone());
     let source = ParquetSource::new(schema)
         .with_table_parquet_options(options)
         .with_parquet_file_reader_factory(Arc::new(reader));
@@ -183,47 +211,108 @@ fn source(
     })
 }
 
-fn source_partitions(source: &ParquetSource) -> Vec<FieldRef> {
-    use datafusion::datasource::physical_plan::FileSource;
-    source.table_schema().table_partition_cols().iter().cloned().collect()
-}
-
 /// One group per range of a file, in order. A row group belongs to the range that its first page
 /// begins in, so the ranges of a file hold each of its row groups once and in order.
 fn parts(snapshot: &Snapshot, partition_columns: Vec<FieldRef>) -> Result<Vec<FileGroup>, Error> {
     let mut groups = Vec::new();
     for file in &snapshot.files {
-        let meta = object_meta(file)?;
-        let values =
-            partition_columns.iter().map(|column| partition_value(file, column)).collect::<Result<Vec<_>, _>>()?;
-        let ranges = meta.size.div_ceil(PART_BYTES).max(1);
+        let located = locate(&file.path)?;
+        let whole = partitioned_file(&located, partition_values(file, &partition_columns)?)?;
+        let ranges = located.size_bytes.div_ceil(PART_BYTES).max(1);
         for range in 0..ranges {
             let start = (range * PART_BYTES) as i64;
             let end = if range + 1 == ranges { i64::MAX } else { ((range + 1) * PART_BYTES) as i64 };
-            let mut part = PartitionedFile::new_from_meta(meta.clone()).with_range(start, end);
-            part.partition_values.clone_from(&values);
-            groups.push(FileGroup::new(vec![part]));
+            groups.push(FileGroup::new(vec![whole.clone().with_range(start, end)]));
         }
     }
     Ok(groups)
 }
 
-/// Looks the file up, so that one that is gone is noticed before anything is written, and so that
-/// the cache of footers never mistakes one file for another of the same name.
-fn object_meta(file: &DataFile) -> Result<ObjectMeta, Error> {
-    let gone = |e: std::io::Error| {
-        let error = std::io::Error::new(e.kind(), format!("{}: {e}", file.path.display()));
-        if e.kind() == std::io::ErrorKind::NotFound {
-            Error::SnapshotGone(Box::new(error))
-        } else {
-            Error::Query(Box::new(error))
+/// Why the parts cannot be told.
+enum PartsError {
+    Ours(Error),
+    Footer(parquet::errors::ParquetError),
+}
+
+impl From<Error> for PartsError {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+/// One group per row group, or few small ones, that may hold selected rows; in order.
+fn parts_of(
+    snapshot: &Snapshot,
+    partition_columns: Vec<FieldRef>,
+    pruner: &Pruner,
+    footers: &Footers,
+) -> Result<Vec<FileGroup>, PartsError> {
+    let mut groups = Vec::new();
+    for file in &snapshot.files {
+        if pruner.ranges(file).is_some_and(|ranges| ranges.is_empty()) {
+            continue;
         }
-    };
-    let found = std::fs::metadata(&file.path).map_err(gone)?;
-    let location = Path::from_absolute_path(std::path::absolute(&file.path).map_err(gone)?)
-        .map_err(|e| Error::Query(Box::new(e)))?;
-    let last_modified = found.modified().map(Into::into).unwrap_or_default();
-    Ok(ObjectMeta { location, last_modified, size: found.len(), e_tag: None, version: None })
+        let located = locate(&file.path)?;
+        let footer = footers.get(snapshot.report.name, &located).map_err(PartsError::Footer)?;
+        let values = partition_values(file, &partition_columns)?;
+        let named = partition_columns.iter().map(|c| c.name().clone()).zip(values.iter().cloned()).collect();
+        let candidates = pruner.candidates(file, &located, &footer, &named);
+        let whole = partitioned_file(&located, values)?;
+        let mut rest = candidates.as_slice();
+        while let Some(first) = rest.first() {
+            let mut bytes = first.bytes;
+            let more = rest[1..].iter().take_while(|next| {
+                bytes += next.bytes;
+                bytes <= PART_BYTES
+            });
+            let (part, after) = rest.split_at(1 + more.count());
+            let access = access_plan(part, footer.metadata.num_row_groups());
+            groups.push(FileGroup::new(vec![whole.clone().with_extension(access)]));
+            rest = after;
+        }
+    }
+    Ok(groups)
+}
+
+fn access_plan(candidates: &[Candidate], row_groups: usize) -> ParquetAccessPlan {
+    let mut access = ParquetAccessPlan::new_none(row_groups);
+    for candidate in candidates {
+        access.scan(candidate.group);
+        if let Some(rows) = &candidate.rows {
+            access.scan_selection(candidate.group, rows.clone());
+        }
+    }
+    access
+}
+
+/// Looks the file up, so that one that is gone is noticed before anything is written, and so that
+/// the footers that are kept never mistake one file for another of the same name.
+fn locate(path: &FilePath) -> Result<Located, Error> {
+    let found = std::fs::metadata(path).map_err(|e| gone(path, &e))?;
+    let path = std::path::absolute(path).map_err(|e| gone(path, &e))?;
+    Ok(Located { path, size_bytes: found.len(), modified: found.modified().ok() })
+}
+
+fn gone(path: &FilePath, cause: &std::io::Error) -> Error {
+    let error = std::io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
+    if error.kind() == std::io::ErrorKind::NotFound {
+        Error::SnapshotGone(Box::new(error))
+    } else {
+        Error::Query(Box::new(error))
+    }
+}
+
+fn partitioned_file(located: &Located, values: Vec<ScalarValue>) -> Result<PartitionedFile, Error> {
+    let location = Path::from_absolute_path(&located.path).map_err(|e| Error::Query(Box::new(e)))?;
+    let last_modified = located.modified.map(Into::into).unwrap_or_default();
+    let meta = ObjectMeta { location, last_modified, size: located.size_bytes, e_tag: None, version: None };
+    let mut file = PartitionedFile::new_from_meta(meta).with_extension(located.clone());
+    file.partition_values = values;
+    Ok(file)
+}
+
+fn partition_values(file: &DataFile, columns: &[FieldRef]) -> Result<Vec<ScalarValue>, Error> {
+    columns.iter().map(|column| partition_value(file, column)).collect()
 }
 
 fn partition_value(file: &DataFile, column: &FieldRef) -> Result<ScalarValue, Error> {

@@ -7,6 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr as Plan, lit};
 use payouts_filter::ast::{Collation, CompareOp, Function, Value};
+use payouts_ledger::Lengths;
 use payouts_model::id::canonical;
 
 use super::{BadDataSlot, Stored, Want, and, membership, native, not, null_test, or};
@@ -18,6 +19,9 @@ const PADDED_IDS_MAX: usize = 8;
 ///
 /// Few enough forms of one id for a list that prunes pages, see [`native::in_list`].
 const PADDED_MAX: usize = 20;
+
+/// Spellings of ids of known lengths that become literals.
+const FORMS_MAX: usize = 65_536;
 
 /// Whether text of this type can be compared as it is.
 fn plain(stored: &Stored) -> bool {
@@ -102,6 +106,9 @@ fn ids(stored: &Stored, texts: BTreeSet<String>, bad_data: &BadDataSlot) -> Plan
     let texts: BTreeSet<String> = texts.iter().map(|t| canonical(t).to_owned()).collect();
     let digits: Vec<&String> =
         texts.iter().filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit())).collect();
+    if let Some(forms) = stored.lengths.and_then(|lengths| forms_of(&texts, lengths)) {
+        return exact(stored, &forms);
+    }
     let Some(longest) = digits.iter().map(|t| t.len()).max() else {
         return exact(stored, &texts);
     };
@@ -121,6 +128,25 @@ fn ids(stored: &Stored, texts: BTreeSet<String>, bad_data: &BadDataSlot) -> Plan
     let range = column().gt_eq(literal(stored, &from)).and(column().lt(literal(stored, &to)));
     let longer = and(range, membership::call(stored, Collation::Id, texts.clone(), bad_data));
     or(exact(stored, &forms), longer)
+}
+
+/// Every spelling of these ids that is as long as texts of the column are; `None` if there are too
+/// many of them.
+fn forms_of(texts: &BTreeSet<String>, lengths: Lengths) -> Option<BTreeSet<String>> {
+    let Some((shortest, longest)) = lengths else { return Some(BTreeSet::new()) };
+    let mut forms = BTreeSet::new();
+    for id in texts {
+        let length = id.len() as u64;
+        let digits = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
+        let widths = if digits { shortest.max(length)..=longest } else { length..=length.min(longest) };
+        for width in widths {
+            if forms.len() >= FORMS_MAX {
+                return None;
+            }
+            forms.insert(format!("{id:0>width$}", width = usize::try_from(width).ok()?));
+        }
+    }
+    Some(forms)
 }
 
 /// Every spelling of an ASCII word lies between its capitals and its small letters.

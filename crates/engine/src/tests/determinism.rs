@@ -102,3 +102,29 @@ async fn a_dropped_stream_stops_and_the_engine_goes_on() {
     assert_eq!(totals.rows, 20_000);
     assert_eq!(engine.count(&plan).await.unwrap(), 20_000);
 }
+
+#[tokio::test]
+async fn what_is_started_is_what_would_be_run_and_counted() {
+    let table = table(40_000, 9_000, 2_000);
+    let engine = engine(2);
+    let amount = |op, amount: &str| Expr::Compare {
+        op,
+        collation: Collation::Exact,
+        left: Box::new(Expr::Field(field("totalPayment"))),
+        right: Box::new(Expr::Literal(Value::Number(payouts_filter::number::Decimal::parse(amount).unwrap()))),
+    };
+    for (predicate, complete) in [
+        (None, false),
+        (Some(amount(CompareOp::Ge, "0")), false),
+        (Some(amount(CompareOp::Eq, "7")), true),
+        (Some(amount(CompareOp::Lt, "0")), true),
+    ] {
+        let plan = plan(&table.snapshot, predicate, Scope::everything());
+        let expected = collect(&engine, &plan).await.unwrap();
+        let started = engine.start(&plan).await.unwrap();
+        assert_eq!((started.rows, started.complete), (expected.iter().map(|c| c.rows).sum(), complete));
+        let chunks: Vec<_> = futures::TryStreamExt::try_collect(started.chunks).await.unwrap();
+        let texts = |chunks: &[payouts_model::Chunk]| chunks.iter().map(|c| c.text.clone()).collect::<Vec<_>>();
+        assert_eq!(texts(&chunks), texts(&expected));
+    }
+}

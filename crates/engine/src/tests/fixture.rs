@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, AsArray, Date32Array, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
 use payouts_filter::Expr;
 use payouts_filter::ast::Value;
-use payouts_ledger::{ColumnSource, DataFile, ReadAs, Snapshot};
+use payouts_ledger::{ColumnSource, DataFile, Marks, ReadAs, Snapshot};
 use payouts_model::{Catalog, Chunk, FieldType, Packaging, Report, ReportName, Scope, TextFormat, Timestamp};
 use tempfile::TempDir;
 
@@ -139,6 +142,8 @@ pub fn write_file(path: &Path, batches: &[RecordBatch], row_group: usize) -> Dat
         .set_max_row_group_row_count(Some(row_group))
         .set_data_page_row_count_limit(200)
         .set_write_batch_size(100)
+        .set_column_bloom_filter_enabled("paymentID".into(), true)
+        .set_column_bloom_filter_max_ndv("paymentID".into(), 1_000)
         .build();
     let mut writer =
         ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batches[0].schema(), Some(properties)).unwrap();
@@ -151,6 +156,7 @@ pub fn write_file(path: &Path, batches: &[RecordBatch], row_group: usize) -> Dat
         size_bytes: std::fs::metadata(path).unwrap().len(),
         rows: Some(rows as u64),
         partition_values: vec![],
+        hints: Default::default(),
     }
 }
 
@@ -185,6 +191,32 @@ pub fn table_of(rows: usize, per_file: usize, row_group: usize, participant: fn(
         files.push(write_file(&folder.path().join(format!("part {from}.parquet")), &[batch], row_group));
     }
     Table { snapshot: snapshot(files, schema), folder }
+}
+
+/// The snapshot of a table whose files are in order of their canonical participants, with what a
+/// writer would have noted of them: a mark every so many rows, and the lengths of ids.
+pub fn with_hints(table: &Table, every_rows: u64) -> Arc<Snapshot> {
+    let mut snapshot = (*table.snapshot).clone();
+    for file in &mut snapshot.files {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&file.path).unwrap()).unwrap();
+        let batches: Vec<RecordBatch> = reader.build().unwrap().collect::<Result<_, _>>().unwrap();
+        let texts = |name: &str| -> Vec<Option<String>> {
+            let column = |b: &RecordBatch| b.column_by_name(name).unwrap().as_string::<i32>().clone();
+            batches.iter().flat_map(|b| column(b).iter().map(|t| t.map(str::to_owned)).collect::<Vec<_>>()).collect()
+        };
+        let participants: Vec<String> =
+            texts("participantID").iter().flatten().map(|t| payouts_model::id::canonical(t).to_owned()).collect();
+        assert!(participants.is_sorted());
+        let last = participants.last().unwrap().clone();
+        let participants = participants.into_iter().step_by(every_rows as usize).collect();
+        file.hints.marks = Some(Marks { every_rows, participants, last });
+        for name in ["participantID", "paymentID"] {
+            let lengths: Vec<u64> = texts(name).iter().flatten().map(|t| t.len() as u64).collect();
+            let span = lengths.iter().min().copied().zip(lengths.iter().max().copied());
+            file.hints.id_lengths.insert(name.to_owned(), span);
+        }
+    }
+    Arc::new(snapshot)
 }
 
 /// A plan over a snapshot: CSV in a ZIP of the default columns.

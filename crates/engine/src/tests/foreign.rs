@@ -172,6 +172,6 @@ async fn a_missing_file_is_a_gone_snapshot() {
     let table = super::fixture::table(100, 50, 50);
     let plan = plan(&table.snapshot, None, Scope::everything());
     std::fs::remove_file(&table.snapshot.files[1].path).unwrap();
-    assert!(matches!(engine(1).run(&plan).err(), Some(Error::SnapshotGone(_))));
+    assert!(matches!(collect(&engine(1), &plan).await.err(), Some(Error::SnapshotGone(_))));
     assert!(table.folder.path().exists());
 }

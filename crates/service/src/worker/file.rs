@@ -1,10 +1,11 @@
-//! From a claim to a sealed file: fix the data version, plan, count, write.
+//! From a claim to a sealed file: fix the data version, plan, count (or collect, if it is small),
+//! write.
 
 use std::sync::Arc;
 
 use futures::StreamExt;
 use payouts_blob::BlobName;
-use payouts_engine::Plan;
+use payouts_engine::{Plan, Started};
 use payouts_filter::{Expr, Filter};
 use payouts_ledger::Snapshot;
 use payouts_model::Report;
@@ -34,11 +35,11 @@ pub(super) async fn make(
     let plan = plan(snapshot, claim).map_err(Broken::Fault)?;
 
     trail.next("count");
-    let rows_expected = app.engine.count(&plan).await?;
-    progress.set_rows_expected(rows_expected);
+    let Started { rows: rows_expected, mut chunks, complete } = app.engine.start(&plan).await?;
+    // What is complete will be published before anybody could have read how far it is.
+    progress.set_rows_expected(rows_expected, !complete);
 
     trail.next("write");
-    let mut chunks = app.engine.run(&plan)?;
     let target = Target {
         name: BlobName::ExportFile { export: export.id, fence: claim.fence },
         format: export.query.format,

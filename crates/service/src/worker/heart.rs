@@ -41,10 +41,12 @@ impl Progress {
         self.rows_done.store(rows, Ordering::Relaxed);
     }
 
-    /// So many rows will be; told to callers at once.
-    pub(super) fn set_rows_expected(&self, rows: u64) {
+    /// So many rows will be; told to callers at once, or with the next beat.
+    pub(super) fn set_rows_expected(&self, rows: u64, at_once: bool) {
         self.rows_expected.store(rows, Ordering::Relaxed);
-        self.news.notify_one();
+        if at_once {
+            self.news.notify_one();
+        }
     }
 
     /// Rows done and expected, as callers may see them: not all before the file is published.
