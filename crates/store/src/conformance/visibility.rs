@@ -66,15 +66,17 @@ pub async fn admins_see_states(fixture: &dyn Fixture) {
     assert_eq!(page.total, 2);
 }
 
-/// The maker and an admin delete; another viewer who sees it may not; who does not see it, finds
-/// nothing, the maker included.
+/// The maker and an admin delete, the maker also without the grants that seeing it needs; another
+/// viewer who sees it may not; another who does not see it, finds nothing.
 pub async fn makers_and_admins_delete(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let made = accept(&*store, scoped(0, &[("1", "P")])).await.id;
     let other = sees(Role::Viewer, &[("*", "*")]);
     assert_eq!(store.delete(&other, PAYMENTS, made, after(1)).await.unwrap(), Deleted::NotTheOwner);
-    let poor = viewer("t", "p", Role::Viewer, scope(&[("9", "*")]));
+    let poor = sees(Role::Viewer, &[("9", "*")]);
     assert_eq!(store.delete(&poor, PAYMENTS, made, after(1)).await.unwrap(), Deleted::NotFound);
+    let namesake = viewer("u", "p", Role::Viewer, Scope::everything());
+    assert_eq!(store.delete(&namesake, PAYMENTS, made, after(1)).await.unwrap(), Deleted::NotFound);
     let wrong_report = store.delete(&everything(), ReportName::TransactionHistory, made, after(1)).await.unwrap();
     assert_eq!(wrong_report, Deleted::NotFound);
     match store.delete(&everything(), PAYMENTS, made, after(1)).await.unwrap() {
@@ -86,6 +88,11 @@ pub async fn makers_and_admins_delete(fixture: &dyn Fixture) {
     let admin = sees(Role::Admin, &[("9", "*")]);
     assert!(matches!(store.delete(&admin, PAYMENTS, second, after(1)).await.unwrap(), Deleted::Gone(_)));
     assert_eq!(find(&*store, &admin, second).await, None);
+    let third = accept(&*store, scoped(2, &[("1", "P"), ("2", "P")])).await.id;
+    let maker = viewer("t", "p", Role::Viewer, scope(&[("1", "P")]));
+    assert_eq!(find(&*store, &maker, third).await, None);
+    assert!(matches!(store.delete(&maker, PAYMENTS, third, after(1)).await.unwrap(), Deleted::Gone(_)));
+    assert_eq!(find(&*store, &everything(), third).await, None);
 }
 
 /// A deletion works in every state and leaves nothing: no file, no lease, nothing to claim.
