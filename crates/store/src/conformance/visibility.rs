@@ -22,12 +22,15 @@ async fn find(store: &dyn Store, viewer: &Viewer, id: ExportId) -> Option<bool> 
     store.find(viewer, PAYMENTS, id).await.unwrap().map(|v| v.full)
 }
 
+/// Participants and programs; `*` is all.
+type Pairs = &'static [(&'static str, &'static str)];
+
 /// All pairs are needed, "all" is only in "all", and another tenant sees nothing.
 pub async fn scope_decides(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let made = accept(&*store, scoped(0, &[("1", "P"), ("2", "P")])).await.id;
     let wide = accept(&*store, scoped(1, &[("*", "P")])).await.id;
-    let cases: [(&[(&str, &str)], bool, bool); 6] = [
+    let cases: [(Pairs, bool, bool); 6] = [
         (&[("1", "P"), ("2", "P")], true, false),
         (&[("1", "P"), ("02", "*")], true, false),
         (&[("1", "P"), ("2", "Q")], false, false),
