@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A file is written under `partial/`, synced, renamed to its name (one file system, so that the
-//! name appears with all its bytes or not at all) and its folders are synced. Folders are private
+//! name appears with all its bytes or not at all) and its folder is synced; a folder that is new to
+//! this process has its own name made durable first. Folders are private
 //! to the user, and so are files.
 
 mod read;
@@ -14,11 +15,12 @@ mod read;
 mod tests;
 mod write;
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,7 +36,11 @@ const PARTIAL: &str = "partial";
 #[derive(Clone, Debug)]
 pub struct LocalBlobs {
     root: Arc<Path>,
+    durable: Durable,
 }
+
+/// Folders whose own names are known to be durable.
+type Durable = Arc<Mutex<HashSet<PathBuf>>>;
 
 impl LocalBlobs {
     /// Opens the folder `root`, which is made (private to the user) if it is not there. Blocks.
@@ -43,7 +49,7 @@ impl LocalBlobs {
         let partial = root.join(PARTIAL);
         let context = || format!("cannot make the folder {}", partial.display());
         make_folders(&partial).map_err(|e| Error::Io { context: context(), source: e })?;
-        Ok(Self { root: root.into() })
+        Ok(Self { root: root.into(), durable: Durable::default() })
     }
 
     /// The open file of a blob, for callers that send it in their own way. Blocks.
@@ -109,7 +115,7 @@ impl LocalBlobs {
 #[async_trait]
 impl BlobStore for LocalBlobs {
     fn create(&self, name: BlobName) -> Result<Box<dyn BlobWriter>, Error> {
-        Ok(Box::new(write::Writer::create(&self.root, self.path(name), &file_name(name))?))
+        Ok(Box::new(write::Writer::create(&self.root, self.path(name), &file_name(name), self.durable.clone())?))
     }
 
     async fn size(&self, name: BlobName) -> Result<u64, Error> {

@@ -3,11 +3,12 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{PARTIAL, make_folders};
+use super::{Durable, PARTIAL, make_folders};
 use crate::{BlobWriter, Error};
 
 /// Small writes are gathered up to this; larger ones go straight to the file, without a copy.
@@ -19,6 +20,7 @@ pub(super) struct Writer {
     file: BufWriter<File>,
     partial: Partial,
     target: PathBuf,
+    durable: Durable,
 }
 
 /// The name of an unsealed file; dropping it deletes the file.
@@ -43,7 +45,7 @@ impl Drop for Partial {
 }
 
 impl Writer {
-    pub(super) fn create(root: &Path, target: PathBuf, file_name: &str) -> Result<Self, Error> {
+    pub(super) fn create(root: &Path, target: PathBuf, file_name: &str, durable: Durable) -> Result<Self, Error> {
         // Two writers of one name must not share a file, not even by mistake.
         let path = root.join(PARTIAL).join(format!("{file_name}.{}", Uuid::new_v4().simple()));
         let mut options = OpenOptions::new();
@@ -52,11 +54,11 @@ impl Writer {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(|e| storage(format!("cannot create {}", path.display()), e))?;
         let partial = Partial { path, sealed: false };
-        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), partial, target })
+        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), partial, target, durable })
     }
 
     fn publish(self, size_bytes: u64) -> Result<(), Error> {
-        let Self { file, mut partial, target } = self;
+        let Self { file, mut partial, target, durable } = self;
         let doing = |what: &str| format!("cannot {what} {}", partial.path.display());
         let file = file.into_inner().map_err(|e| storage(doing("write"), e.into_error()))?;
         let there = file.metadata().map_err(|e| storage(doing("look at"), e))?.len();
@@ -67,7 +69,7 @@ impl Writer {
         file.sync_all().map_err(|e| storage(doing("sync"), e))?;
         drop(file);
         let folder = target.parent().expect("a blob's path has a folder");
-        let renamed = publish_in(folder, &partial.path, &target);
+        let renamed = publish_in(folder, &partial.path, &target, &durable);
         renamed.map_err(|e| storage(format!("cannot seal {}", target.display()), e))?;
         partial.sealed = true;
         Ok(())
@@ -76,11 +78,18 @@ impl Writer {
 
 /// Renames and makes the name durable. If syncing fails, the name is taken back: whoever gets an
 /// error must be able to rely on nothing being there.
-fn publish_in(folder: &Path, partial: &Path, target: &Path) -> io::Result<()> {
-    make_folders(folder)?;
+///
+/// The folder `partial` is not synced: after a crash the old name may be there as well, and is
+/// deleted at the next start.
+fn publish_in(folder: &Path, partial: &Path, target: &Path, durable: &Durable) -> io::Result<()> {
+    let known = durable.lock().unwrap_or_else(PoisonError::into_inner).contains(folder);
+    if !(known && folder.is_dir()) {
+        make_folders(folder)?;
+        sync_folder(folder.parent().expect("a blob's folder is inside the root"))?;
+        durable.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned());
+    }
     fs::rename(partial, target)?;
-    let root = folder.parent().expect("a blob's folder is inside the root");
-    let synced = sync_folder(folder).and_then(|()| sync_folder(&root.join(PARTIAL))).and_then(|()| sync_folder(root));
+    let synced = sync_folder(folder);
     synced.inspect_err(|_| {
         if let Err(error) = fs::remove_file(target) {
             warn!(file.path = %target.display(), %error, "a file that could not be made durable stays until it is swept");

@@ -29,13 +29,8 @@ pub(super) async fn make(
     writing: &mut Option<Writing>,
 ) -> Result<Packaged, Broken> {
     let export = &claim.export;
-    let snapshot = snapshot(app, claim).await?;
-    trail.data_version = Some(snapshot.version);
-    trail.data_as_of = Some(snapshot.data_as_of);
-    let plan = plan(snapshot, claim).map_err(Broken::Fault)?;
-
-    trail.next("count");
-    let Started { rows: rows_expected, mut chunks, complete } = app.engine.start(&plan).await?;
+    let (plan, started) = start(app, claim, trail).await?;
+    let Started { rows: rows_expected, mut chunks, complete } = started;
     // What is complete will be published before anybody could have read how far it is.
     progress.set_rows_expected(rows_expected, !complete);
 
@@ -61,15 +56,34 @@ pub(super) async fn make(
     Ok(sealed.packaged)
 }
 
-/// The snapshot that the Export reads: the newest at its first claim, the same ever after.
-async fn snapshot(app: &App, claim: &Claim) -> Result<Arc<Snapshot>, Broken> {
+/// Plans and begins over the snapshot that the Export reads: the newest at its first claim, the
+/// same ever after.
+///
+/// The store writes the version down while the engine is at work already; nothing is made of that
+/// work before the store has answered, and if it knows of another version the work is done again.
+async fn start(app: &App, claim: &Claim, trail: &mut Trail) -> Result<(Plan, Started), Broken> {
     let report = claim.export.report;
-    if claim.export.data_version.is_some() {
-        return Ok(app.ledger.snapshot(report, claim.export.data_version).await?);
+    let mut version = claim.export.data_version;
+    loop {
+        let snapshot = app.ledger.snapshot(report, version).await?;
+        trail.data_version = Some(snapshot.version);
+        trail.data_as_of = Some(snapshot.data_as_of);
+        let plan = plan(snapshot, claim).map_err(Broken::Fault)?;
+        trail.next("count");
+        let used = plan.snapshot.version;
+        let fixing = async {
+            match version {
+                Some(version) => Ok(Some(version)),
+                None => app.store.fix_data_version(claim, used).await,
+            }
+        };
+        let (fixed, started) = tokio::join!(fixing, app.engine.start(&plan));
+        let fixed = fixed?.ok_or(Broken::Lost)?;
+        if fixed == used {
+            return Ok((plan, started?));
+        }
+        version = Some(fixed);
     }
-    let newest = app.ledger.snapshot(report, None).await?;
-    let fixed = app.store.fix_data_version(claim, newest.version).await?.ok_or(Broken::Lost)?;
-    if fixed == newest.version { Ok(newest) } else { Ok(app.ledger.snapshot(report, Some(fixed)).await?) }
 }
 
 fn plan(snapshot: Arc<Snapshot>, claim: &Claim) -> Result<Plan, Fault> {
