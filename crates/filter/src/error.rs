@@ -63,6 +63,10 @@ impl Problem {
     pub fn limit(span: Span, message: impl Into<String>) -> Self {
         Self::new(ErrorCode::FilterLimit, span, message)
     }
+    pub fn too_long(text: &str, bytes_max: usize) -> Self {
+        let message = format!("The filter has {} bytes; it may have {bytes_max}.", text.len());
+        Self::limit(Span::new(0, text.len()), message)
+    }
     pub fn expected(mut self, expected: &'static [&'static str]) -> Self {
         self.expected = expected;
         self

@@ -62,6 +62,10 @@ pub struct Filter {
 impl Filter {
     /// Reads `text`. `None` if it is blank: every row.
     pub fn parse(text: &str, context: &Context<'_>) -> Result<Option<Self>, Error> {
+        // What was sent counts, also what goes with the blanks around it.
+        if text.len() > Limits::REQUEST.bytes {
+            return Err(error::Problem::too_long(text, Limits::REQUEST.bytes).into_error(text, 0));
+        }
         let (base, inner) = outer::inner(text);
         if inner.is_empty() {
             return Ok(None);
@@ -108,13 +112,13 @@ impl Filter {
         Self::from_predicate(predicate, report)
     }
 
-    /// The participants that the top level names by `eq` or `in` (an `and` of several names their
-    /// intersection); `None` if it names none.
+    /// The participants that the top level names by `eq` or `in`: all of them, also where two
+    /// conditions exclude each other; `None` if it names none.
     pub fn participants(&self, report: &Report) -> Option<BTreeSet<ParticipantId>> {
         let field = report.role(FieldRole::Participant);
         let sets = self.top_level().iter().filter_map(|part| texts_of(part, field));
         sets.map(|texts| texts.into_iter().map(ParticipantId::new).collect::<BTreeSet<_>>())
-            .reduce(|a, b| a.intersection(&b).cloned().collect())
+            .reduce(|a, b| a.union(&b).cloned().collect())
     }
 
     /// The ids that the top level lists by `eq` or `in`: fields of type id, and the canonical texts.

@@ -64,8 +64,7 @@ impl<'t, 'r> Parser<'t, 'r> {
     /// Reads all of `text`, which is not blank. The last node is the root.
     pub fn parse(text: &'t str, report: &'r Report, limits: Limits) -> Result<Vec<Node<'t>>, Problem> {
         if text.len() > limits.bytes {
-            let message = format!("The filter has {} bytes; it may have {}.", text.len(), limits.bytes);
-            return Err(Problem::limit(Span::new(0, text.len()), message));
+            return Err(Problem::too_long(text, limits.bytes));
         }
         let mut parser = Self {
             lexer: Lexer::new(text, limits),

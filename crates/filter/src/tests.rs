@@ -88,8 +88,8 @@ fn participants_of_the_top_level() {
         filter.participants(report).map(|set| set.iter().map(|p| p.as_str().to_owned()).collect::<Vec<_>>())
     };
     assert_eq!(named("participantID eq '007'"), Some(vec!["7".to_owned()]));
-    assert_eq!(named("7 eq participantID and participantID in (7, 8)"), Some(vec!["7".to_owned()]));
-    assert_eq!(named("participantID eq 7 and participantID eq 8"), Some(vec![]));
+    assert_eq!(named("7 eq participantID and participantID in (7, 8)"), Some(vec!["7".to_owned(), "8".to_owned()]));
+    assert_eq!(named("participantID eq 7 and participantID eq 8"), Some(vec!["7".to_owned(), "8".to_owned()]));
     assert_eq!(named("participantID eq 7 or true"), None);
     assert_eq!(named("not (participantID eq 7)"), None);
     assert_eq!(named("participantID ne 7"), None);

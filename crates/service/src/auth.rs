@@ -5,7 +5,7 @@
 //! once; whoever is refused learns nothing but that. Tokens are never logged.
 //!
 //! Rooms: `token` (what a token must be), `keys` (an issuer's published keys), `cache` (tokens that
-//! were verified lately), `rate` (requests per caller), `dev` (the built-in issuer).
+//! were verified lately), `rate` (requests per caller, polls apart), `dev` (the built-in issuer).
 //!
 //! The tenant of a caller is `tenant` of its issuer's configuration where that is set, otherwise
 //! the text of the tenant claim (`tid`) after the issuer's `tenant_prefix`. The configuration sees
@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use payouts_model::{ErrorCode, PrincipalId, TenantId, Timestamp, Viewer};
+use payouts_model::{ErrorCode, ExportId, PrincipalId, TenantId, Timestamp, Viewer};
 
 use crate::app::App;
 use crate::config::{Config, IssuerConfig};
@@ -117,6 +117,16 @@ impl Verifier {
         self.dev.as_ref()
     }
 
+    /// Counts a look at one Export: polling one that is there is free, anything else counts as any
+    /// request.
+    pub fn count_look(&self, viewer: &Viewer, found: Option<ExportId>, now: Timestamp) -> Result<(), Rejection> {
+        let caller = Caller { tenant: viewer.tenant.clone(), principal: viewer.principal.clone() };
+        match found {
+            Some(export) => self.rate.admit_poll(&caller, export, now),
+            None => self.rate.admit(&caller, now),
+        }
+    }
+
     /// The caller that a bearer token speaks for.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, Rejection> {
         if token.len() > TOKEN_BYTES_MAX {
@@ -205,11 +215,29 @@ pub fn bearer(headers: &http::HeaderMap) -> Option<&str> {
 
 /// Verifies the request's token, counts the request and looks the caller's grants up.
 pub async fn authenticate(headers: &http::HeaderMap, app: &App) -> Result<Viewer, Rejection> {
-    let token = bearer(headers).ok_or_else(|| refuse("no bearer token"))?;
     let now = app.clock.now();
-    let caller = app.tokens.verify(token, now).await?;
+    let caller = verified(headers, app, now).await?;
     app.tokens.rate.admit(&caller, now)?;
-    let Caller { tenant, principal } = caller;
+    granted(caller, app, now).await
+}
+
+/// The same for a look at one Export, which [`Verifier::count_look`] counts once it is known
+/// whether that is there. Whoever is granted nothing is counted here.
+pub async fn authenticate_look(headers: &http::HeaderMap, app: &App) -> Result<Viewer, Rejection> {
+    let now = app.clock.now();
+    let caller = verified(headers, app, now).await?;
+    match granted(caller.clone(), app, now).await {
+        Ok(viewer) => Ok(viewer),
+        Err(rejection) => Err(app.tokens.rate.admit(&caller, now).err().unwrap_or(rejection)),
+    }
+}
+
+async fn verified(headers: &http::HeaderMap, app: &App, now: Timestamp) -> Result<Caller, Rejection> {
+    let token = bearer(headers).ok_or_else(|| refuse("no bearer token"))?;
+    app.tokens.verify(token, now).await
+}
+
+async fn granted(Caller { tenant, principal }: Caller, app: &App, now: Timestamp) -> Result<Viewer, Rejection> {
     let (role, scope) = app.store.access(&tenant, &principal, now).await.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "grants cannot be read");
         Rejection::new(ErrorCode::Internal, "The grants cannot be read; try again.")

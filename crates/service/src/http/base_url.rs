@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, Uri, Version, header};
 use payouts_model::ErrorCode;
 
 use super::error::Error;
@@ -39,9 +39,15 @@ impl BaseUrl {
     }
 }
 
-/// Refuses a Host that a development server does not answer for. Without `--dev` the Host is
-/// never looked at.
-pub fn check_host(config: &Config, headers: &HeaderMap, uri: &Uri) -> Result<(), Error> {
+/// Refuses an HTTP/1.1 request that does not name one host, as RFC 9112 asks for, and a host that
+/// a development server does not answer for. Without `--dev` nothing depends on which host it is.
+pub fn check_host(config: &Config, version: Version, headers: &HeaderMap, uri: &Uri) -> Result<(), Error> {
+    let hosts = headers.get_all(header::HOST).iter().count();
+    let named = hosts == 1 || (hosts == 0 && (version != Version::HTTP_11 || uri.authority().is_some()));
+    if !named {
+        let message = format!("A request must have one Host header; this one has {hosts}.");
+        return Err(Error::new(ErrorCode::InvalidHeader, message).target("Host"));
+    }
     match asked_host(headers, uri) {
         Some(host) if config.dev => believed(config, host).map(|_| ()),
         _ => Ok(()),
@@ -106,14 +112,31 @@ mod tests {
             assert_eq!(BaseUrl::of(&config, &host(good), &Uri::default()).unwrap().0, format!("http://{good}"));
         }
         for bad in ["example.com", "localhost.example.com", "10.0.0.1", "a@localhost", "", "localhost/x"] {
-            assert!(check_host(&config, &host(bad), &Uri::default()).is_err(), "{bad}");
+            assert!(check_host(&config, Version::HTTP_11, &host(bad), &Uri::default()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let check = |version, hosts: &[&'static str], uri: &'static str| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(header::HOST, http::HeaderValue::from_static(host));
+            }
+            check_host(&config(false, None), version, &headers, &Uri::from_static(uri)).map_err(|e| e.code())
+        };
+        let refused = Err(ErrorCode::InvalidHeader);
+        assert_eq!(check(Version::HTTP_11, &["a"], "/"), Ok(()));
+        assert_eq!(check(Version::HTTP_11, &[], "/"), refused);
+        assert_eq!(check(Version::HTTP_11, &["a", "a"], "/"), refused);
+        assert_eq!(check(Version::HTTP_10, &[], "/"), Ok(()));
+        assert_eq!(check(Version::HTTP_2, &[], "http://a/"), Ok(()));
     }
 
     #[test]
     fn a_public_url_wins_over_any_host() {
         let config = config(false, Some("https://api.example.com/payouts"));
-        assert!(check_host(&config, &host("evil.example"), &Uri::default()).is_ok());
+        assert!(check_host(&config, Version::HTTP_11, &host("evil.example"), &Uri::default()).is_ok());
         let base = BaseUrl::of(&config, &host("evil.example"), &Uri::default()).unwrap();
         assert_eq!(base.join("/v1.0/x"), "https://api.example.com/payouts/v1.0/x");
         assert_eq!(path_prefix(&config), "/payouts");

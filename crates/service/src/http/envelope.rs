@@ -34,7 +34,7 @@ const ECHOED: [HeaderName; 3] = [
 ];
 
 /// The longest value that is echoed.
-const ECHOED_BYTES_MAX: usize = 256;
+const ECHOED_BYTES_MAX: usize = 4096;
 
 /// The id of this request: in the answer's header, in error bodies and in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ async fn admitted(app: &Arc<App>, mut request: Request, next: Next) -> Response 
     if let Err(refusal) = check_headers(request.headers(), app.config.limits.header_bytes) {
         return refusal.into_response();
     }
-    if let Err(refusal) = base_url::check_host(&app.config, request.headers(), request.uri()) {
+    if let Err(refusal) = base_url::check_host(&app.config, request.version(), request.headers(), request.uri()) {
         return refusal.into_response();
     }
     let Ok(_permit) = app.http.in_flight.try_acquire() else {
@@ -174,7 +174,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("client-request-id", HeaderValue::from_static("abc 1"));
         headers.insert("ms-correlationid", HeaderValue::from_bytes(b"\xff").unwrap());
-        headers.insert("ms-requestid", HeaderValue::from_str(&"x".repeat(257)).unwrap());
+        headers.insert("ms-requestid", HeaderValue::from_str(&"x".repeat(4097)).unwrap());
         let names: Vec<_> = echoed(&headers).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["client-request-id"]);
     }

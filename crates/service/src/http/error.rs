@@ -124,14 +124,21 @@ impl Error {
         self.context.as_deref()
     }
 
-    /// The OData body.
+    /// The OData body. What is wrong stands in the details too, for those who read only these.
     pub fn body(&self, request_id: &str) -> Bytes {
+        let general = self.target.as_ref().filter(|_| self.details.is_empty()).map(|target| Detail {
+            code: self.code.to_string(),
+            message: self.message.clone(),
+            target: target.clone(),
+            ..Detail::default()
+        });
+        let details = general.as_ref().map_or(self.details.as_slice(), std::slice::from_ref);
         let body = ErrorBody {
             error: ErrorView {
                 code: self.code,
                 message: &self.message,
                 target: self.target.as_deref(),
-                details: &self.details,
+                details,
                 innererror: InnerError { request_id },
             },
         };

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
-use payouts_model::{Status, Timestamp, Viewer};
+use payouts_model::{Progress, Status, Timestamp, Viewer};
 use payouts_store::Visible;
 use serde::Serialize;
 
@@ -56,14 +56,24 @@ pub fn retry_after_seconds(visible: &Visible, workers: usize, now: Timestamp) ->
             1 + ahead / i64::try_from(workers.max(1)).unwrap_or(1)
         }
         Status::Processing => {
-            let done = i64::try_from(export.progress.rows_done).unwrap_or(i64::MAX).max(1);
-            let left =
-                export.progress.rows_expected.and_then(|n| i64::try_from(n).ok()).map_or(0, |n| (n - done).max(0));
             let spent_ms = export.started_at.map_or(0, |at| now.ms_since(at).max(0));
-            1 + (i128::from(spent_ms) * i128::from(left) / i128::from(done) / 1000).min(3600) as i64
+            1 + remaining_ms(export.progress, spent_ms) / 1000
         }
     };
     Some(seconds.clamp(1, RETRY_AFTER_SECONDS_MAX).unsigned_abs())
+}
+
+/// What the rest will take at the pace so far, but no longer than it took so far: a pace measured
+/// over a short time says little. Before the first row there is no pace; then a quarter of it.
+fn remaining_ms(progress: Progress, spent_ms: i64) -> i64 {
+    match (progress.rows_done, progress.rows_expected) {
+        (0, _) | (_, None) => spent_ms / 4,
+        (done, Some(expected)) => {
+            let left = i128::from(expected.saturating_sub(done));
+            let ms = i128::from(spent_ms) * left / i128::from(done);
+            i64::try_from(ms).unwrap_or(i64::MAX).min(spent_ms)
+        }
+    }
 }
 
 /// The answer of POST and GET: body, ETag, and Retry-After while there is something to wait for.
@@ -87,4 +97,22 @@ fn answer(
 /// A JSON body.
 pub fn json(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_is_judged_by_the_pace_so_far() {
+        let rest = |rows_done, rows_expected, spent_ms| remaining_ms(Progress { rows_done, rows_expected }, spent_ms);
+        assert_eq!(rest(0, None, 0), 0);
+        assert_eq!(rest(0, Some(40_135), 150), 37, "nothing is known of the pace");
+        assert_eq!(rest(0, Some(40_135), 40_000), 10_000);
+        assert_eq!(rest(500, None, 400), 100);
+        assert_eq!(rest(750, Some(1_000), 9_000), 3_000);
+        assert_eq!(rest(10, Some(1_000_000), 2_000), 2_000, "no longer than it took so far");
+        assert_eq!(rest(1, Some(u64::MAX), i64::MAX), i64::MAX);
+        assert_eq!(rest(9, Some(9), 5_000), 0);
+    }
 }

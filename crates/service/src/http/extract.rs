@@ -9,7 +9,7 @@ use payouts_model::{ErrorCode, ExportId, ReportName, Viewer};
 
 use super::error::Error;
 use crate::app::App;
-use crate::auth::Authenticated;
+use crate::auth::{self, Authenticated};
 
 /// The version in the path is one that is served. First of all extractors, so that a caller of
 /// another version learns that before anything else.
@@ -23,6 +23,10 @@ pub struct Reported(pub ReportName);
 /// Somebody with a valid token and at least one grant.
 #[derive(Clone, Debug)]
 pub struct Viewing(pub Viewer);
+
+/// The same for a look at one Export; the handler counts it, by [`crate::auth::Verifier::count_look`].
+#[derive(Clone, Debug)]
+pub struct Looking(pub Viewer);
 
 /// The Export's id in the path.
 #[derive(Clone, Copy, Debug)]
@@ -80,13 +84,15 @@ impl FromRequestParts<Arc<App>> for Viewing {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let Authenticated { viewer } = Authenticated::from_request_parts(parts, app).await?;
-        if viewer.scope.is_empty() {
-            return Err(Error::new(
-                ErrorCode::NoGrants,
-                "You are known, but nothing is granted to you. Ask the operator for a grant to a participant.",
-            ));
-        }
         Ok(Self(viewer))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Looking {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        Ok(Self(auth::authenticate_look(&parts.headers, app).await?))
     }
 }
 

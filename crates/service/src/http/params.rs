@@ -15,8 +15,8 @@ pub const URL_FILTER_BYTES_MAX: usize = 64 * 1024;
 /// Names that an export request takes besides those of the report's fields.
 const EXPORT_NAMES: [&str; 5] = ["$filter", "fileFormat", "$select", "timeZone", "Multiple filters"];
 
-/// Decodes one name or value.
-fn decode(raw: &str, what: &str) -> Result<String, Error> {
+/// Decodes one name or value; `target` is the parameter.
+fn decode(raw: &str, what: &str, target: &str) -> Result<String, Error> {
     let bytes = raw.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut i = 0;
@@ -28,7 +28,7 @@ fn decode(raw: &str, what: &str) -> Result<String, Error> {
                 let (Some(high), Some(low)) = (digit(i + 1), digit(i + 2)) else {
                     let escape: String = raw[i..].chars().take(3).collect();
                     let message = format!("'{escape}' in {what} is not a percent escape: send %25 for a percent sign.");
-                    return Err(Error::new(ErrorCode::InvalidParameter, message));
+                    return Err(Error::new(ErrorCode::InvalidParameter, message).target(shown(target)));
                 };
                 decoded.push((high * 16 + low) as u8);
                 i += 2;
@@ -41,7 +41,7 @@ fn decode(raw: &str, what: &str) -> Result<String, Error> {
         let message = format!(
             "{what} is not valid UTF-8 once its percent escapes are decoded: send UTF-8, such as %E2%82%AC for €."
         );
-        Error::new(ErrorCode::InvalidParameter, message)
+        Error::new(ErrorCode::InvalidParameter, message).target(shown(target))
     })
 }
 
@@ -52,9 +52,9 @@ pub fn pairs(raw_query: &str) -> Result<Vec<(String, String)>, Error> {
     let mut pairs = Vec::new();
     for (at, piece) in raw_query.split('&').enumerate().filter(|(_, p)| !p.is_empty()) {
         let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-        let name = decode(name, &format!("the name of parameter {}", at + 1))?;
+        let name = decode(name, &format!("the name of parameter {}", at + 1), name)?;
         let name = name.trim_start_matches('?').trim();
-        let value = decode(value, &format!("the value of '{}'", shown(name)))?;
+        let value = decode(value, &format!("the value of '{}'", shown(name)), name)?;
         pairs.push((name.to_owned(), value));
     }
     Ok(pairs)
@@ -89,14 +89,16 @@ impl ExportParams {
     pub fn parse(raw_query: &str, report: &Report) -> Result<Self, Error> {
         let mut params = Self::default();
         let mut filter_bytes = 0;
-        let mut open_quote: Option<String> = None;
+        let mut too_long = None;
+        let mut open_quote: Option<(String, usize)> = None;
         for (name, value) in pairs(raw_query)? {
             let twice = |taken: bool| if taken { Err(came_twice(&name)) } else { Ok(()) };
             match name.to_ascii_lowercase().as_str() {
                 "$filter" => {
                     twice(params.filter.is_some())?;
                     filter_bytes += value.len();
-                    open_quote = ends_inside_quotes(&value).then(|| name.clone());
+                    too_long = too_long.or_else(|| beyond_the_limit(filter_bytes, &name, &value));
+                    open_quote = ends_inside_quotes(&value).then(|| (name.clone(), value.chars().count()));
                     params.filter = Some(value);
                 }
                 "fileformat" => {
@@ -113,23 +115,20 @@ impl ExportParams {
                 }
                 _ if payouts_filter::request::takes(report, &name) => {
                     filter_bytes += value.len();
-                    open_quote = ends_inside_quotes(&value).then(|| name.clone());
+                    too_long = too_long.or_else(|| beyond_the_limit(filter_bytes, &name, &value));
+                    open_quote = ends_inside_quotes(&value).then(|| (name.clone(), value.chars().count()));
                     params.fields.push((name, value));
                 }
-                _ => return Err(open_quote.map_or_else(|| unknown(&name, report), |target| cut_off(&target, &name))),
+                _ => {
+                    let cut = open_quote.map(|(target, offset)| cut_off(&target, offset, &name));
+                    return Err(cut.unwrap_or_else(|| unknown(&name, report)));
+                }
             }
         }
-        if filter_bytes > URL_FILTER_BYTES_MAX {
-            return Err(Error::new(
-                ErrorCode::FilterLimit,
-                format!(
-                    "The filter has {filter_bytes} bytes; in a URL it may have {URL_FILTER_BYTES_MAX}. \
-                     Send it in the body instead: Content-Type: application/json and {{\"filter\": \"…\"}}, up to 1 MiB."
-                ),
-            )
-            .target("$filter"));
+        match too_long {
+            Some((target, chars)) => Err(filter_too_long(filter_bytes, &target, chars)),
+            None => Ok(params),
         }
-        Ok(params)
     }
 }
 
@@ -248,12 +247,41 @@ fn ends_inside_quotes(value: &str) -> bool {
     value.bytes().filter(|b| *b == b'\'').count() % 2 == 1
 }
 
-fn cut_off(target: &str, rest: &str) -> Error {
+/// The parameter that crosses the limit of filter text in a URL, and how many characters it has.
+fn beyond_the_limit(filter_bytes: usize, name: &str, value: &str) -> Option<(String, usize)> {
+    (filter_bytes > URL_FILTER_BYTES_MAX).then(|| (name.to_owned(), value.chars().count()))
+}
+
+fn filter_too_long(filter_bytes: usize, target: &str, chars: usize) -> Error {
+    let error = payouts_filter::Error {
+        code: ErrorCode::FilterLimit,
+        message: format!(
+            "The filter has {filter_bytes} bytes; in a URL it may have {URL_FILTER_BYTES_MAX}. \
+             Send it in the body instead: Content-Type: application/json and {{\"filter\": \"…\"}}, up to 1 MiB."
+        ),
+        offset: 0,
+        length: chars,
+        expected: Vec::new(),
+        nearest: Vec::new(),
+    };
+    Error::from_filter(error, target)
+}
+
+/// `offset`: where the text ends that a raw `&` cut off.
+fn cut_off(target: &str, offset: usize, rest: &str) -> Error {
     let message = format!(
         "{target} ends inside a quoted text, and '{}' follows: a raw & ended the value. Send %26 for an & inside a text.",
         shown(rest)
     );
-    Error::new(ErrorCode::FilterSyntax, message).target(target)
+    let error = payouts_filter::Error {
+        code: ErrorCode::FilterSyntax,
+        message,
+        offset,
+        length: 0,
+        expected: vec!["%26".into(), "'".into()],
+        nearest: Vec::new(),
+    };
+    Error::from_filter(error, target)
 }
 
 #[cfg(test)]
@@ -289,6 +317,34 @@ mod tests {
         for raw in ["a=%", "a=%4", "a=%zz", "a=%ff", "%C3=1", "a=%ED%A0%80", "a=100%€"] {
             assert_eq!(refused(raw), ErrorCode::InvalidParameter, "{raw}");
         }
+    }
+
+    fn body(error: &Error) -> serde_json::Value {
+        serde_json::from_slice(&error.body("r")).unwrap()
+    }
+
+    #[test]
+    fn refusals_say_which_parameter_and_where() {
+        for (raw, target) in [("$filter=a%ZZ", "$filter"), ("%24filter=%ff", "$filter"), ("a=b&c%4=1", "c%4")] {
+            let body = body(&pairs(raw).unwrap_err());
+            assert_eq!(body["error"]["target"], target, "{raw}");
+            assert_eq!(body["error"]["details"][0]["target"], target, "{raw}");
+        }
+        let catalog = payouts_model::Catalog::builtin();
+        let report = catalog.report(payouts_model::ReportName::Payments);
+        let cut = body(&ExportParams::parse("$filter=programName eq 'Ä & B'", report).unwrap_err());
+        assert_eq!(cut["error"]["code"], "FilterSyntax");
+        assert_eq!(
+            (cut["error"]["details"][0]["offset"].as_u64(), cut["error"]["details"][0]["length"].as_u64()),
+            (Some(18), Some(0))
+        );
+        let long = format!("paymentId=1&$filter={}", "x".repeat(URL_FILTER_BYTES_MAX));
+        let long = body(&ExportParams::parse(&long, report).unwrap_err());
+        assert_eq!(
+            (long["error"]["code"].as_str(), long["error"]["target"].as_str()),
+            (Some("FilterLimit"), Some("$filter"))
+        );
+        assert_eq!(long["error"]["details"][0]["length"], URL_FILTER_BYTES_MAX);
     }
 
     #[test]

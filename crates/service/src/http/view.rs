@@ -160,7 +160,8 @@ impl ExportMembers {
             file_expiration_date_time: wire(export.file_expires_at),
             progress: ProgressView {
                 rows_done: counts.map_or(0, |e| e.progress.rows_done),
-                rows_expected: counts.and_then(|e| e.progress.rows_expected),
+                // Equal at Completed also for those who may not know how many there are.
+                rows_expected: counts.map_or(completed.then_some(0), |e| e.progress.rows_expected),
                 queue_position: *queue_position,
             },
             error: export.failure.clone().map(FailureView::from),

@@ -5,7 +5,8 @@
 //! too many headers without a body or a request id. So the head of every HTTP/1 request passes
 //! [`head::Rewriter`] first: bytes that may not stand in a URL become percent escapes, a query
 //! that is too long for the library travels in a header of a secret name, and a head beyond the
-//! limits is cut down and marked, so that [`super::envelope`] answers it properly. Bodies, and
+//! limits, or one that cannot be read, is cut down and marked, so that [`super::envelope`] answers
+//! it properly. Bodies, and
 //! HTTP/2, pass untouched.
 //!
 //! Invariant: no decision about who may do what is made here. The secret names are drawn anew at
@@ -38,7 +39,7 @@ const READ_BYTES: usize = 16 * 1024;
 pub struct Names {
     /// The query of a long request line.
     pub query: HeaderName,
-    /// Why a head was cut down: 414 or 431.
+    /// Why a head was cut down: 400, 414 or 431.
     pub refusal: HeaderName,
 }
 
@@ -62,6 +63,10 @@ impl Names {
                     head::LINE_BYTES_MAX
                 );
                 return Err(Error::new(ErrorCode::UriTooLong, message));
+            }
+            Some(b"400") => {
+                let message = "This is not a request of HTTP/1.1: the request line, a header or the framing of the body cannot be read.";
+                return Err(Error::new(ErrorCode::InvalidHeader, message));
             }
             Some(_) => {
                 let message = format!("There are too many headers: at most {} may come.", head::HEADERS_MAX);

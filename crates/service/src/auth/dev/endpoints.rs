@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, RawForm, State};
+use axum::extract::rejection::RawFormRejection;
+use axum::extract::{Path, RawForm, RawPathParams, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
@@ -38,12 +39,26 @@ fn refuse(error: &str, description: &str) -> Response {
     (StatusCode::BAD_REQUEST, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
-async fn token_v1(state: State<Arc<App>>, tenant: Path<String>, headers: HeaderMap, form: RawForm) -> Response {
-    token(&state, &tenant, &headers, &form.0, true)
+type Form = Result<RawForm, RawFormRejection>;
+
+async fn token_v1(state: State<Arc<App>>, tenant: RawPathParams, headers: HeaderMap, form: Form) -> Response {
+    answered(&state, &tenant, &headers, form, true)
 }
 
-async fn token_v2(state: State<Arc<App>>, tenant: Path<String>, headers: HeaderMap, form: RawForm) -> Response {
-    token(&state, &tenant, &headers, &form.0, false)
+async fn token_v2(state: State<Arc<App>>, tenant: RawPathParams, headers: HeaderMap, form: Form) -> Response {
+    answered(&state, &tenant, &headers, form, false)
+}
+
+/// Whatever cannot be read is refused as OAuth 2.0 refuses it, so that client libraries show why.
+fn answered(app: &App, path: &RawPathParams, headers: &HeaderMap, form: Form, version_1: bool) -> Response {
+    let tenant = path.iter().next().map_or("", |(_, tenant)| tenant);
+    match form {
+        Ok(RawForm(form)) => token(app, tenant, headers, &form, version_1),
+        Err(_) => refuse(
+            "invalid_request",
+            "the parameters must be a form body: Content-Type: application/x-www-form-urlencoded and grant_type=client_credentials&client_id=ID",
+        ),
+    }
 }
 
 /// The user name of HTTP Basic credentials: where some clients put their client id.

@@ -9,6 +9,7 @@ use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use payouts_filter::{Context, Expr, Filter};
 use payouts_model::export::Query;
+use payouts_model::report::FieldRole;
 use payouts_model::{ErrorCode, FileFormat, ParticipantId, Report, ReportName, Scope, Timestamp, Viewer, Warning};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -41,11 +42,10 @@ pub struct Asked {
 }
 
 /// The JSON body for filters that are too long for a URL.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FilterBody {
-    #[serde(default)]
-    filter: Option<String>,
+    filter: String,
 }
 
 impl Asked {
@@ -88,7 +88,7 @@ impl Asked {
             .map_err(|e| Error::from_filter(e.error, &e.parameter))?;
         let asked = Filter::parse(&text, &context).map_err(|e| Error::from_filter(e, "$filter"))?;
         let named = asked.as_ref().and_then(|f| f.participants(report)).unwrap_or_default();
-        let (scope, warnings) = narrow(viewer, &named)?;
+        let (scope, warnings) = narrow(viewer, &named).map_err(|e| e.target(naming_parameter(params, report)))?;
         let filter = match asked {
             Some(filter) => filter,
             None => Filter::window(report, now),
@@ -145,11 +145,26 @@ async fn read_body(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<
     if headers.get(header::CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(unsupported("An encoded body is not read: send it without Content-Encoding."));
     }
-    let body: FilterBody = serde_json::from_slice(&bytes).map_err(|e| {
-        let message = format!("The body is not {{\"filter\": \"…\"}}: {e}.");
-        Error::new(ErrorCode::InvalidBody, message).target("body")
+    // An array would be read as the members of the object in their order.
+    let object = bytes.trim_ascii_start().first() == Some(&b'{');
+    let body: Result<FilterBody, String> = match object {
+        true => serde_json::from_slice(&bytes).map_err(|e| e.to_string()),
+        false => Err("it does not begin with {".to_owned()),
+    };
+    let body = body.map_err(|reason| {
+        let message = format!(
+            "The body must be a JSON object with the filter as a text, {{\"filter\": \"…\"}}, or be left out: {reason}."
+        );
+        let detail = Detail {
+            code: ErrorCode::InvalidBody.to_string(),
+            message: message.clone(),
+            target: "body".into(),
+            expected: vec!["{\"filter\": \"…\"}".into()],
+            ..Detail::default()
+        };
+        Error::new(ErrorCode::InvalidBody, message).target("body").detail(detail)
     })?;
-    Ok(body.filter)
+    Ok(Some(body.filter))
 }
 
 /// The same path and the same decoded query have the same digest, however they were escaped.
@@ -204,7 +219,9 @@ fn unknown_column(name: &str, report: &Report) -> Error {
     let nearest = nearest(name, report.fields.iter().map(|f| &*f.name));
     let shown: String = name.chars().take(60).collect();
     let message = if name.is_empty() {
-        "$select names no column somewhere: write columns with commas between them, * for the default set.".to_owned()
+        "$select has a comma too many: between two commas, before the first or behind the last there is no name. \
+         Write columns with commas between them, * for the default set."
+            .to_owned()
     } else {
         let hint = nearest.first().map(|n| format!(" Did you mean '{n}'?")).unwrap_or_default();
         format!("{} has no column '{shown}'.{hint}", report.name)
@@ -213,10 +230,21 @@ fn unknown_column(name: &str, report: &Report) -> Error {
         code: ErrorCode::InvalidSelect.to_string(),
         message: message.clone(),
         target: "$select".into(),
+        expected: report.fields.iter().map(|f| f.name.to_string()).collect(),
         nearest,
         ..Detail::default()
     };
     Error::new(ErrorCode::InvalidSelect, message).target("$select").detail(detail)
+}
+
+/// The parameter that names participants: the one of its own if it came, else `$filter`.
+fn naming_parameter(params: &ExportParams, report: &Report) -> String {
+    let participant = report.role(FieldRole::Participant);
+    let own = params.fields.iter().find(|(name, _)| report.index_of(name) == Some(participant));
+    match (own, &params.filter, params.fields.first()) {
+        (Some((name, _)), ..) | (None, None, Some((name, _))) => name.clone(),
+        _ => "$filter".to_owned(),
+    }
 }
 
 /// The pairs in force, narrowed to the named participants. No name: all of them. None of the
@@ -230,8 +258,7 @@ fn narrow(viewer: &Viewer, named: &BTreeSet<ParticipantId>) -> Result<(Scope, Ve
         return Err(Error::new(
             ErrorCode::ParticipantNotGranted,
             "None of the participants that the filter names is granted to you.",
-        )
-        .target("$filter"));
+        ));
     }
     let granted = scope.participants().unwrap_or_default();
     let missing: Vec<&str> = named.iter().filter(|p| !granted.contains(p)).map(ParticipantId::as_str).collect();

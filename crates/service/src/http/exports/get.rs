@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::http::base_url::BaseUrl;
 use crate::http::error::Error;
-use crate::http::extract::{Identified, Reported, Viewing};
+use crate::http::extract::{Identified, Looking, Reported};
 
 /// The longest that `Prefer: wait=N` is obeyed.
 pub const WAIT_SECONDS_MAX: u64 = 60;
@@ -28,13 +28,15 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 pub async fn get(
     State(app): State<Arc<App>>,
     Reported(report): Reported,
-    Viewing(mut viewer): Viewing,
+    Looking(mut viewer): Looking,
     Identified(id): Identified,
     base: BaseUrl,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let wait = prefer_wait_seconds(&headers);
-    let mut visible = find(&app, &viewer, report, id).await?;
+    let found = app.store.find(&viewer, report, id).await?;
+    app.tokens.count_look(&viewer, found.as_ref().map(|v| v.export.id), app.clock.now())?;
+    let mut visible = found.ok_or_else(Error::export_not_found)?;
     if let Some(seconds) = wait.filter(|_| !visible.export.status.ended()) {
         held(&app, &viewer, &visible, Duration::from_secs(seconds)).await?;
         // Grants may have changed meanwhile, and a link must never go to whoever lost them.

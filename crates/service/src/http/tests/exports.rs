@@ -63,6 +63,28 @@ async fn grants_rule_who_sees_and_who_deletes() {
 }
 
 #[tokio::test]
+async fn the_maker_deletes_also_what_is_no_longer_granted() {
+    let test = two_viewers().await;
+    let one = format!("{PAYMENTS}/{}", test.post(PAYMENTS, "t/ana").await.id());
+    let gone: Vec<_> = test
+        .app
+        .store
+        .grants()
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|g| g.pair.participant == Some(ParticipantId::new("2")))
+        .collect();
+    test.app.store.revoke(&gone).await.unwrap();
+    assert_eq!(test.get(&one, "t/ana").await.code(), "ExportNotFound");
+    assert_eq!(test.delete(&one, "t/bo").await.code(), "ExportNotFound");
+    let deleted = test.delete(&one, "t/ana").await;
+    assert_eq!((deleted.status, deleted.json()["status"].as_str()), (StatusCode::OK, Some("Queued")));
+    assert!(deleted.json()["rowCount"].is_null());
+    assert_eq!(test.delete(&one, "t/chief").await.code(), "ExportNotFound");
+}
+
+#[tokio::test]
 async fn a_filter_may_name_what_is_granted() {
     let test = two_viewers().await;
     let refused = test.post(&format!("{PAYMENTS}?$filter=enrollmentParticipantId+in+('7','8')"), "t/ana").await;
@@ -119,6 +141,24 @@ async fn a_long_filter_goes_into_the_body() {
     assert_eq!(text.code(), "UnsupportedMediaType");
     let empty = test.send(Method::POST, PAYMENTS, "t/ana", &[("content-type", "text/plain")], "").await;
     assert_eq!(empty.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn polling_is_not_counted_and_everything_else_is() {
+    let test = TestApp::with(|c| (c.limits.caller_per_second, c.limits.caller_burst) = (1, 3)).await;
+    test.grant("t", None, Some("1"), Role::Viewer).await;
+    let ids = [test.post(PAYMENTS, "t/a").await.id(), test.post(PAYMENTS, "t/a").await.id()];
+    assert_eq!(test.get(PAYMENTS, "t/a").await.status, StatusCode::OK);
+    for _ in 0..3 {
+        let refused = test.get(PAYMENTS, "t/a").await;
+        assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("TooManyRequests", "1"));
+        for id in &ids {
+            assert_eq!(test.get(&format!("{PAYMENTS}/{id}"), "t/a").await.status, StatusCode::OK);
+        }
+        let unknown = format!("{PAYMENTS}/6a1d1f0e-7c3b-4f52-9d0a-2f6c4c1b8e11");
+        assert_eq!(test.get(&unknown, "t/a").await.code(), "TooManyRequests");
+        test.clock.advance_ms(300);
+    }
 }
 
 #[tokio::test]

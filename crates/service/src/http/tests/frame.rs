@@ -40,6 +40,27 @@ async fn every_answer_has_an_id_and_every_error_its_code() {
 }
 
 #[tokio::test]
+async fn a_token_is_asked_for_with_a_form() {
+    let test = TestApp::open().await;
+    let ask = async |headers: &[(&str, &str)], body: &str| {
+        test.send(Method::POST, "/contoso/oauth2/token", "", headers, body).await
+    };
+    for (headers, body) in
+        [(&[][..], ""), (&[("content-type", "application/json")], "{}"), (&[], "grant_type=password")]
+    {
+        let refused = ask(headers, body).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.json()["error"].as_str()),
+            (400, Some("invalid_request")),
+            "{body}"
+        );
+    }
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let given = ask(&form, "grant_type=client_credentials&client_id=a").await;
+    assert_eq!((given.status, given.json()["token_type"].as_str()), (StatusCode::OK, Some("Bearer")));
+}
+
+#[tokio::test]
 async fn a_405_says_what_is_taken() {
     let test = TestApp::open().await;
     let answer = test.send(Method::PATCH, "/v1.0/payouts/payments", "", &[], "").await;

@@ -47,6 +47,29 @@ async fn raw_blanks_and_quotes_and_long_lines_are_answered() {
 }
 
 #[tokio::test]
+async fn what_is_no_request_gets_an_id_and_a_body() {
+    let test = TestApp::open().await;
+    let address = serve(&test).await;
+    for bytes in [
+        &b"\x00\x01garbage\r\n\r\n"[..],
+        b"\x16\x03\x01 hello\n",
+        b"POST /v1.0/payouts/payments HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        b"GET http:// HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ] {
+        // The first four close by themselves, as clients that err are told to.
+        let mut bytes = bytes.to_vec();
+        if bytes.ends_with(b"/1.1\r\n\r\n") {
+            bytes.splice(bytes.len() - 2.., *b"Connection: close\r\n\r\n");
+        }
+        let answer = raw(address, &bytes).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.contains("request-id: ") && answer.contains("\"code\":\"InvalidHeader\""), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn heads_beyond_the_limits_get_an_id_and_a_body() {
     let test = TestApp::open().await;
     let address = serve(&test).await;

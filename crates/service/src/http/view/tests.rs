@@ -149,7 +149,11 @@ fn an_admin_without_the_pairs_sees_the_state_alone() {
     for member in ["rowCount", "fileSizeBytes"] {
         assert!(view[member].is_null(), "{member}");
     }
-    assert_eq!(view["progress"]["rowsDone"], 0);
+    assert_eq!(view["progress"], serde_json::json!({"rowsDone": 0, "rowsExpected": 0, "queuePosition": 0}));
+    let mut running = completed();
+    running.status = Status::Processing;
+    let view = json(running, false, None, 0, at(10));
+    assert_eq!(view["progress"], serde_json::json!({"rowsDone": 0, "rowsExpected": null, "queuePosition": 0}));
 }
 
 #[test]

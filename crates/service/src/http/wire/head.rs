@@ -1,11 +1,15 @@
 //! Rewrites the heads of HTTP/1 requests in a stream of bytes; pure, and linear in their number.
 //!
 //! It follows the framing only as far as to find the next head: `Content-Length` or chunks. What
-//! it does not understand for certain (both framings, a foreign protocol) passes untouched from
-//! there to the end of the connection, and the HTTP library judges it.
+//! it does not understand for certain (both framings, HTTP/2) passes untouched from there to the
+//! end of the connection, and the HTTP library judges it. A head that the library would refuse
+//! without a word is replaced by one that it takes, with the mark 400, and what follows it is
+//! dropped.
 
 use std::io;
 use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Method, Uri};
 
 use super::Names;
 
@@ -33,6 +37,8 @@ enum State {
     ChunkSize,
     ChunkData(u64),
     Trailers,
+    /// Dropped to the end, behind a head that was refused.
+    Dropped,
     /// Untouched to the end.
     Raw,
 }
@@ -46,6 +52,8 @@ struct Head {
     length: Option<u64>,
     chunked: bool,
     unclear: bool,
+    /// HTTP/1.0 knows no chunks.
+    old: bool,
 }
 
 /// Rewrites heads.
@@ -74,6 +82,7 @@ impl Rewriter {
                     out.extend_from_slice(input);
                     &[]
                 }
+                State::Dropped => &[],
                 State::Body(left) => self.pass(input, left, State::Body, State::RequestLine, out),
                 State::ChunkData(left) => self.pass(input, left, State::ChunkData, State::ChunkSize, out),
                 _ => self.take_line(input, out)?,
@@ -153,37 +162,43 @@ impl Rewriter {
             out.extend_from_slice(line);
             return;
         }
-        let first = text.iter().position(|b| *b == b' ');
-        let last = text.iter().rposition(|b| *b == b' ');
-        let (Some(first), Some(last)) = (first, last) else { return self.raw(line, out) };
-        let (method, version) = (&text[..first], &text[last + 1..]);
-        let whole = first < last && version.starts_with(b"HTTP/1.");
-        if !method.iter().all(u8::is_ascii_uppercase) || method == b"CONNECT" || !(whole || overlong) {
+        if text == HTTP_2 {
             return self.raw(line, out);
         }
-        self.head = Head::default();
+        let first = text.iter().position(|b| *b == b' ');
+        let last = text.iter().rposition(|b| *b == b' ');
+        let (Some(first), Some(last)) = (first, last) else { return self.refuse(out) };
+        let (method, version) = (&text[..first], &text[last + 1..]);
+        if method == b"CONNECT" {
+            return self.raw(line, out);
+        }
+        let whole = first < last && matches!(version, b"HTTP/1.1" | b"HTTP/1.0");
+        if Method::from_bytes(method).is_err() || !(whole || overlong) {
+            return self.refuse(out);
+        }
+        self.head = Head { old: version == b"HTTP/1.0", ..Head::default() };
         self.state = State::Headers;
         if overlong {
             self.head.refusal = Some(414);
             let path = text[first + 1..].split(|b| *b == b'?').next().unwrap_or(b"/");
             let target = escaped(&path[..path.len().min(1024)]);
-            return write_line(out, method, &target, b"HTTP/1.1");
+            return self.line(out, method, &target, b"HTTP/1.1");
         }
         let target = text[first + 1..last].trim_ascii();
         if target.len() <= TARGET_BYTES_MAX && target.iter().all(|b| stands(*b)) {
-            return write_line(out, method, target, version);
+            return self.line(out, method, target, version);
         }
         let at = target.iter().position(|b| *b == b'?').unwrap_or(target.len());
         let (path, query) = (escaped(&target[..at]), escaped(target.get(at + 1..).unwrap_or_default()));
         if path.len() + query.len() > LINE_BYTES_MAX || path.len() > TARGET_BYTES_MAX {
             self.head.refusal = Some(414);
-            return write_line(out, method, &path[..path.len().min(1024)], version);
+            return self.line(out, method, &path[..path.len().min(1024)], version);
         }
         if path.len() + query.len() < TARGET_BYTES_MAX {
             let target = if at < target.len() { [&path[..], b"?", &query].concat() } else { path };
-            return write_line(out, method, &target, version);
+            return self.line(out, method, &target, version);
         }
-        write_line(out, method, &path, version);
+        self.line(out, method, &path, version);
         write_header(out, self.names.query.as_str().as_bytes(), &query);
     }
 
@@ -194,19 +209,36 @@ impl Rewriter {
         }
         self.head.count += 1;
         let colon = text.iter().position(|b| *b == b':').unwrap_or(text.len());
-        let (name, value) = (text[..colon].trim_ascii(), text.get(colon + 1..).unwrap_or_default().trim_ascii());
-        if name.eq_ignore_ascii_case(b"content-length") {
-            let length = std::str::from_utf8(value).ok().and_then(|v| v.parse::<u64>().ok());
-            self.head.unclear |= length.is_none() || self.head.length.is_some_and(|other| Some(other) != length);
-            self.head.length = length;
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.head.unclear |= !value.eq_ignore_ascii_case(b"chunked") || self.head.chunked;
-            self.head.chunked = true;
+        let (name, value) = (&text[..colon], text.get(colon + 1..).map(<[u8]>::trim_ascii));
+        if !overlong
+            && !(HeaderName::from_bytes(name).is_ok() && value.is_some_and(|v| HeaderValue::from_bytes(v).is_ok()))
+        {
+            self.head.refusal.get_or_insert(400);
         }
+        self.framing(name, value.unwrap_or_default());
         if overlong || self.head.bytes > self.header_bytes_max || self.head.count > HEADERS_MAX {
             self.head.refusal.get_or_insert(431);
-        } else {
+        } else if self.head.refusal != Some(400) {
             out.extend_from_slice(line);
+        }
+    }
+
+    /// What a header says about where the body ends.
+    fn framing(&mut self, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let digits = value.iter().all(u8::is_ascii_digit);
+            let length = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|v| v.parse::<u64>().ok());
+            if length.is_none() || self.head.length.is_some_and(|other| Some(other) != length) {
+                self.head.refusal.get_or_insert(400);
+            }
+            self.head.length = length;
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            let last = value.rsplit(|b| *b == b',').next().unwrap_or_default().trim_ascii();
+            if self.head.old || !last.eq_ignore_ascii_case(b"chunked") {
+                self.head.refusal.get_or_insert(400);
+            }
+            self.head.unclear |= last.len() != value.len() || self.head.chunked;
+            self.head.chunked = true;
         }
     }
 
@@ -218,6 +250,10 @@ impl Rewriter {
             write_header(out, b"connection", b"close");
         }
         out.extend_from_slice(b"\r\n");
+        if self.head.refusal == Some(400) {
+            self.state = State::Dropped;
+            return;
+        }
         let Head { length, chunked, unclear, .. } = self.head;
         self.state = match (unclear || (chunked && length.is_some()), chunked, length.unwrap_or(0)) {
             (true, ..) => State::Raw,
@@ -227,11 +263,30 @@ impl Rewriter {
         };
     }
 
+    /// Writes a request line, or one that is refused if the library would not read its target.
+    fn line(&mut self, out: &mut Vec<u8>, method: &[u8], target: &[u8], version: &[u8]) {
+        let readable = Uri::try_from(target).is_ok();
+        if !readable {
+            self.head.refusal.get_or_insert(400);
+        }
+        write_line(out, method, if readable { target } else { b"/" }, version);
+    }
+
+    /// What came is no request line: in its place, a whole head that is refused.
+    fn refuse(&mut self, out: &mut Vec<u8>) {
+        write_line(out, b"GET", b"/", b"HTTP/1.1");
+        self.head = Head { refusal: Some(400), ..Head::default() };
+        self.head_done(out);
+    }
+
     fn raw(&mut self, line: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(line);
         self.state = State::Raw;
     }
 }
+
+/// The line that a client of HTTP/2 begins with.
+const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
 
 /// What follows the line of a chunk's size. The line end after a chunk's data counts to the data.
 fn chunk_state(line: &[u8], overlong: bool) -> State {
@@ -313,7 +368,6 @@ mod tests {
             "POST /a HTTP/1.1\r\nContent-Length: 25\r\n\r\nGET /a b HTTP/1.1\r\nX: y\r\n\r\nGET /c HTTP/1.0\r\n\r\n",
             "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nGET /\r\n0\r\nT: a b\r\n\r\nGET /c HTTP/1.1\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET /a b HTTP/1.1\r\n\r\n",
-            "\u{16}\u{3}\u{1} nonsense\r\nGET /a b HTTP/1.1\r\n\r\n",
             "GET /cut",
         ] {
             assert_eq!(rewritten(text.as_bytes()).0, text);
@@ -359,13 +413,43 @@ mod tests {
 
     #[test]
     fn what_is_unclear_passes_untouched() {
-        for framing in [
-            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
-            "Content-Length: x\r\n",
-            "Content-Length: 1\r\nContent-Length: 2\r\n",
-        ] {
+        for framing in ["Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip, chunked\r\n"] {
             let text = format!("POST /p HTTP/1.1\r\n{framing}\r\nGET /a b HTTP/1.1\r\n\r\n");
             assert_eq!(rewritten(text.as_bytes()).0, text);
+        }
+    }
+
+    #[test]
+    fn what_the_library_would_refuse_is_marked() {
+        for line in [
+            "\u{16}\u{3}\u{1} nonsense",
+            "\0\u{1}garbage",
+            "GET /",
+            "GET / HTTP/1.2",
+            "GET / HTTP/2.0",
+            "G(T / HTTP/1.1",
+        ] {
+            let (out, names) = rewritten(format!("{line}\r\nHost: x\r\n\r\nGET /a HTTP/1.1\r\n\r\n").as_bytes());
+            assert_eq!(
+                out,
+                format!("GET / HTTP/1.1\r\n{}: 400\r\nconnection: close\r\n\r\n", names.refusal),
+                "{line:?}"
+            );
+        }
+        for (head, kept) in [
+            ("POST /a HTTP/1.1\r\nA: b\r\nContent-Length: abc", "POST /a HTTP/1.1\r\nA: b\r\n"),
+            ("POST /a HTTP/1.1\r\nContent-Length: +1", "POST /a HTTP/1.1\r\n"),
+            ("POST /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2", "POST /a HTTP/1.1\r\nContent-Length: 1\r\n"),
+            ("POST /a HTTP/1.1\r\nTransfer-Encoding: gzip", "POST /a HTTP/1.1\r\n"),
+            ("POST /a HTTP/1.0\r\nTransfer-Encoding: chunked", "POST /a HTTP/1.0\r\n"),
+            ("GET /a HTTP/1.1\r\nno colon", "GET /a HTTP/1.1\r\n"),
+            ("GET /a HTTP/1.1\r\nA: b\r\n folded", "GET /a HTTP/1.1\r\nA: b\r\n"),
+            ("GET /a HTTP/1.1\r\nA : b\r\nB: c", "GET /a HTTP/1.1\r\n"),
+            ("GET /a HTTP/1.1\r\nA: b\0", "GET /a HTTP/1.1\r\n"),
+            ("GET http:// HTTP/1.1", "GET / HTTP/1.1\r\n"),
+        ] {
+            let (out, names) = rewritten(format!("{head}\r\n\r\nx").as_bytes());
+            assert_eq!(out, format!("{kept}{}: 400\r\nconnection: close\r\n\r\n", names.refusal), "{head:?}");
         }
     }
 

@@ -77,7 +77,11 @@ async fn bodies() {
     assert_eq!(body(json, "").await, Ok(None));
     assert_eq!(body(Some("text/plain"), "").await, Ok(None));
     assert_eq!(body(None, "").await, Ok(None));
-    assert_eq!(body(json, "{}").await, Ok(None));
+    assert_eq!(body(json, " \r\n").await, Ok(None));
+    assert_eq!(body(json, " {\"filter\": \"\"}").await, Ok(Some(String::new())));
+    for bad in ["{}", r#"{"filter": null}"#, "[]", r#"["a eq 1"]"#, "[null]", "null", "\"a\"", r#"{"filter": "a"} x"#] {
+        assert_eq!(body(json, bad).await, Err(ErrorCode::InvalidBody), "{bad}");
+    }
     assert_eq!(body(json, r#"{"filters": "x"}"#).await, Err(ErrorCode::InvalidBody));
     assert_eq!(body(json, r#"{"filter": 1}"#).await, Err(ErrorCode::InvalidBody));
     assert_eq!(body(Some("text/plain"), "x").await, Err(ErrorCode::UnsupportedMediaType));
