@@ -17,11 +17,6 @@ use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
 
-// Exports allocate and free by the megabyte on every core; the system's allocator keeps what it
-// freed on each of them, so that memory grows with the size of an export.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const AFTER_HELP: &str = "\
 Begin with
   payouts demo                   a service with sample data, one export made and checked
