@@ -195,6 +195,12 @@ impl Signals {
         let _ = self.changes.send(id);
     }
 
+    /// How many wait for a change.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.changes.receiver_count()
+    }
+
     /// Ids of Exports as they change.
     pub fn changes(&self) -> broadcast::Receiver<ExportId> {
         self.changes.subscribe()

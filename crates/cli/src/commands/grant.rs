@@ -1,6 +1,6 @@
 //! `payouts grant`: who may see whom.
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{ArgGroup, Args as ClapArgs, ValueEnum};
 use payouts_engine::{Engine, Plan};
 use payouts_filter::{Context as FilterContext, Filter};
 use payouts_model::report::FieldRole;
@@ -31,7 +31,7 @@ const LOOKED_UP_MAX: usize = 50;
 
 /// Let a tenant, or one user or application of it, see participants
 #[derive(Debug, ClapArgs)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("participants").required(true))]
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,
@@ -42,10 +42,10 @@ pub struct Args {
     #[arg(long, value_name = "ID", value_parser = data::id)]
     principal: Option<String>,
     /// The participants, by id; leading zeros do not matter
-    #[arg(long, value_name = "ID", num_args = 1.., value_parser = data::id, required_unless_present = "all_participants")]
+    #[arg(long, value_name = "ID", num_args = 1.., value_parser = data::id, group = "participants")]
     participant: Vec<String>,
     /// All participants, also future ones
-    #[arg(long, conflicts_with = "participant")]
+    #[arg(long, group = "participants")]
     all_participants: bool,
     /// Programs by their exact name [default: all, also future ones]
     #[arg(long, value_name = "NAME", num_args = 1.., value_parser = data::id)]

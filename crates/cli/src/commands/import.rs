@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use payouts_ledger::import::{self, Options, Outcome};
-use payouts_model::{ReportName, Timestamp};
+use payouts_model::report::FieldRole;
+use payouts_model::{Report, ReportName, Timestamp};
 
 use crate::console::{self, Unit};
 use crate::data::{self, DataArgs};
@@ -51,6 +52,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Failure> {
     let config = args.data.config()?;
     let (catalog, ledger) = (config.catalog()?, config.ledger()?);
+    check(&args, catalog.report(args.report))?;
     let options = Options {
         report: args.report,
         files: args.files,
@@ -72,6 +74,27 @@ pub fn run(args: Args) -> Result<(), Failure> {
     bar.finish_and_clear();
     let outcome = outcome.map_err(|e| explain(e, options.rejects.is_some()))?;
     report(&options, &outcome);
+    let Outcome { inserted, changed, unchanged, removed, rejected, .. } = outcome;
+    if rejected > 0 && inserted + changed + unchanged + removed == 0 {
+        return Err(Failure::new("every row was rejected, so nothing was imported"));
+    }
+    Ok(())
+}
+
+/// What the command line names must be there, before anything is read.
+fn check(args: &Args, report: &Report) -> Result<(), Failure> {
+    for file in &args.files {
+        std::fs::File::open(file)
+            .map_err(|e| Failure::usage(format!("nothing was imported: cannot read {}", file.display())).because(e))?;
+    }
+    let field = &report.fields[report.role(FieldRole::OrderType)];
+    if let Some(text) = &args.order_type
+        && !field.values.iter().any(|value| value.eq_ignore_ascii_case(text))
+    {
+        let values: Vec<&str> = field.values.iter().map(|v| v.as_ref()).collect();
+        let message = format!("nothing was imported: --order-type {text} is none of {}", values.join(", "));
+        return Err(Failure::usage(message));
+    }
     Ok(())
 }
 
@@ -116,6 +139,9 @@ fn report(options: &Options, outcome: &Outcome) {
         (Some(version), false) => {
             eprintln!("the ledger is at version {version} now; exports that start from here on see it")
         }
-        (None, false) => eprintln!("the ledger has all of it already: no new version"),
+        (None, false) if *unchanged > 0 => eprintln!("the ledger has all of it already: no new version"),
+        // The failure that follows says so.
+        (None, false) if *rejected > 0 => {}
+        (None, false) => eprintln!("the files have no rows: nothing was imported"),
     }
 }

@@ -1,6 +1,6 @@
 //! `payouts revoke`: selectors pick grants, and those go.
 
-use clap::Args as ClapArgs;
+use clap::{ArgGroup, Args as ClapArgs};
 use payouts_model::{Grant, ParticipantId, Role};
 use payouts_store::Store as _;
 
@@ -20,7 +20,7 @@ all of contoso, from every user and in every program. What was taken away is pri
 
 /// Take grants away
 #[derive(Debug, ClapArgs)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("which").required(true))]
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,
@@ -31,13 +31,13 @@ pub struct Args {
     #[arg(long, value_name = "ID", requires = "tenant")]
     principal: Option<String>,
     /// Grants of these participants
-    #[arg(long, value_name = "ID", num_args = 1.., required_unless_present_any = ["all_participants", "all"])]
+    #[arg(long, value_name = "ID", num_args = 1.., group = "which")]
     participant: Vec<String>,
     /// Grants that were given with --all-participants
-    #[arg(long, conflicts_with = "participant")]
+    #[arg(long, group = "which")]
     all_participants: bool,
     /// Every grant that the other selectors leave
-    #[arg(long, conflicts_with_all = ["participant", "all_participants"])]
+    #[arg(long, group = "which")]
     all: bool,
     /// Grants of these programs
     #[arg(long, value_name = "NAME", num_args = 1..)]

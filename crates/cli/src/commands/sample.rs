@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate};
 use clap::Args as ClapArgs;
 use payouts_ledger::sample::{self, Made, Options};
 use payouts_model::{Catalog, ReportName};
@@ -39,8 +39,14 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// The last day; the data goes back three and a half years
-    #[arg(long, value_name = "DATE", default_value = "2026-06-30")]
+    #[arg(long, value_name = "DATE", default_value = "2026-06-30", value_parser = last_day)]
     until: NaiveDate,
+}
+
+/// A day that leaves room for the years before it and for the payments after it.
+fn last_day(text: &str) -> Result<NaiveDate, String> {
+    let day: NaiveDate = text.parse().map_err(|_| "not a date such as 2026-06-30".to_owned())?;
+    if (1900..=9000).contains(&day.year()) { Ok(day) } else { Err("the year must be from 1900 to 9000".into()) }
 }
 
 /// Makes the tables and says what is in them.

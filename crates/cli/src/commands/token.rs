@@ -37,6 +37,12 @@ pub struct Args {
 /// Signs and prints.
 pub fn run(args: Args) -> Result<(), Failure> {
     let config = args.data.config()?;
+    if !config.database_path().exists() && !config.data_dir.join("ledger").exists() {
+        eprintln!(
+            "warning: {0} has neither a ledger nor grants yet; only a service over this directory accepts this token",
+            config.data_dir.display()
+        );
+    }
     let issuer = payouts_service::auth::dev_issuer(&config.keys_dir())?;
     let request = TokenRequest {
         lifetime_seconds: args.minutes * 60,

@@ -26,12 +26,40 @@ fn an_import_that_cannot_be_read_changes_nothing_and_says_why() {
     let missing = folder.at("nothing.csv");
     payouts()
         .run(["import", "payments", &missing, "--data", &data])
-        .failed(1, &["nothing was imported", "nothing.csv"]);
+        .failed(2, &["nothing was imported", "nothing.csv"]);
+    let empty = folder.write("empty.csv", "a,b\r\n");
+    payouts()
+        .run(["import", "payments", &empty, "--data", &data, "--order-type", "foo"])
+        .failed(2, &["--order-type foo", "REBATE"]);
     let odd = folder.write("odd.csv", "a,b\r\n1,2\r\n");
     payouts().run(["import", "payments", &odd, "--data", &data]).failed(1, &["nothing was imported", "odd.csv"]);
     payouts()
         .run(["import", "payments", &odd, "--data", &data, "--status-time", "yesterday"])
         .failed(2, &["--status-time", "2027-01-31"]);
+}
+
+#[test]
+fn a_missing_choice_names_every_way() {
+    let folder = Folder::new();
+    let data = folder.at("data");
+    let (participant, all) = ("--participant <ID>...", "--all-participants");
+    payouts().run(["grant", "--data", &data, "--tenant", "t"]).failed(2, &[participant, all]);
+    payouts().run(["revoke", "--data", &data, "--tenant", "t"]).failed(2, &[participant, all, "--all"]);
+    payouts()
+        .run(["grant", "--data", &data, "--tenant", "t", all, "--participant", "1"])
+        .failed(2, &["cannot be used"]);
+    payouts().run(["sample", "--data", &data, "--until", "0001-01-01"]).failed(2, &["--until", "1900"]);
+}
+
+#[test]
+fn a_token_for_a_directory_without_data_comes_with_a_warning() {
+    let folder = Folder::new();
+    let data = folder.at("typo");
+    let token = payouts().run(["token", "--data", &data, "--tenant", "t"]).good();
+    assert!(token.stderr.contains("neither a ledger nor grants"), "{}", token.stderr);
+    payouts().run(["grant", "--data", &data, "--tenant", "t", "--all-participants"]).good();
+    let token = payouts().run(["token", "--data", &data, "--tenant", "t"]).good();
+    assert_eq!(token.stderr, "");
 }
 
 #[test]

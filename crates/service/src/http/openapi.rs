@@ -1,6 +1,8 @@
 //! The OpenAPI 3.1 document. Shapes come from the views, parameters and values from the field
 //! table, codes from the table of errors: it cannot disagree with what is served.
 
+use std::collections::BTreeMap;
+
 use payouts_model::{Catalog, ErrorCode, FieldType, FileFormat, Report, ReportName, Status};
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -20,7 +22,7 @@ pub fn document(catalog: &Catalog, server: &str) -> Value {
         [("/healthz", "Whether the process answers"), ("/readyz", "Whether the service can do its work")]
     {
         let operation = json!({"operationId": path.trim_start_matches('/'), "tags": ["operations"], "summary": what, "security": [],
-            "responses": {"200": {"description": "Yes.", "content": {"application/json": {"schema": {"type": "object"}}}}, "503": error_response(503)}});
+            "responses": responses(200, "Yes.", &[], json!({"application/json": {"schema": {"type": "object"}}}), &[EVERYWHERE])});
         paths.insert(path.into(), json!({"get": operation}));
     }
     paths.insert("/files/{file}/{name}".into(), files_item());
@@ -30,7 +32,7 @@ pub fn document(catalog: &Catalog, server: &str) -> Value {
             "title": "Payouts",
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "Exports of payments and of the earnings behind them",
-            "description": "Queue an export with POST, poll it with GET until its status is Completed, download the file from blobLocation, check it against the manifest.",
+            "description": "Queue an export with POST, poll it with GET until its status is Completed, download the file from blobLocation, check it against the manifest. Any other path is 404 PathNotFound (another version UnsupportedVersion), any other verb 405 MethodNotAllowed.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server}],
@@ -39,7 +41,7 @@ pub fn document(catalog: &Catalog, server: &str) -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-            "headers": {"RequestId": {"description": "The answer's id, also in error bodies and in the log.", "required": true, "schema": {"type": "string", "format": "uuid"}}},
+            "headers": headers(),
             "schemas": schemas(),
         },
     })
@@ -67,63 +69,109 @@ fn schemas() -> Map<String, Value> {
     schemas.insert("Manifest".into(), json!({"type": "object", "description": "What lets finance trust the file: rows, totals, digests, filter, scope, data version, steps."}));
     schemas.insert(
         "FilterBody".into(),
-        json!({"type": "object", "additionalProperties": false, "properties": {"filter": {"type": "string", "description": "The filter, for texts too long for a URL."}}}),
+        json!({"type": "object", "additionalProperties": false, "required": ["filter"], "properties": {"filter": {"type": "string", "description": "The filter, for texts too long for a URL."}}}),
     );
     schemas
 }
 
+/// Refusals of any request, and what may break.
+const EVERYWHERE: &[ErrorCode] = &[
+    ErrorCode::InvalidHeader,
+    ErrorCode::UriTooLong,
+    ErrorCode::MisdirectedRequest,
+    ErrorCode::HeadersTooLarge,
+    ErrorCode::Internal,
+    ErrorCode::Unavailable,
+];
+/// Refusals of callers.
+const CALLERS: &[ErrorCode] = &[ErrorCode::Unauthenticated, ErrorCode::NoGrants, ErrorCode::TooManyRequests];
+/// Refusals of what export and preview take.
+const REQUESTS: &[ErrorCode] = &[
+    ErrorCode::FilterSyntax,
+    ErrorCode::FilterUnknownField,
+    ErrorCode::FilterType,
+    ErrorCode::FilterUnsupported,
+    ErrorCode::FilterLimit,
+    ErrorCode::InvalidParameter,
+    ErrorCode::UnknownParameter,
+    ErrorCode::DuplicateParameter,
+    ErrorCode::InvalidFileFormat,
+    ErrorCode::InvalidSelect,
+    ErrorCode::InvalidTimeZone,
+    ErrorCode::InvalidBody,
+    ErrorCode::ParticipantNotGranted,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::UnsupportedMediaType,
+];
+const KEYS: &[ErrorCode] =
+    &[ErrorCode::InvalidIdempotencyKey, ErrorCode::IdempotencyKeyReused, ErrorCode::ExportNotFound];
+const ONE: &[ErrorCode] = &[ErrorCode::InvalidPath, ErrorCode::ExportNotFound];
+
 fn report_paths(paths: &mut Map<String, Value>, report: &Report) {
     let base = format!("/v1.0/payouts/{}", report.name);
-    let operation = |verb: &str, summary: &str| -> Map<String, Value> {
-        let Value::Object(map) =
-            json!({"operationId": format!("{verb}_{}", report.name), "tags": [report.name], "summary": summary})
-        else {
-            return Map::new();
-        };
-        map
+    let operation = |verb: &str, summary: &str, parameters: Vec<Value>, responses: Value| -> Value {
+        let parameters: Vec<Value> = parameters.into_iter().chain(echoed_parameters(verb == "create")).collect();
+        json!({"operationId": format!("{verb}_{}", report.name), "tags": [report.name], "summary": summary,
+            "parameters": parameters, "responses": responses})
     };
-    let export = || content("Export");
-    let mut create = operation("create", "Queue an export");
-    create.insert("parameters".into(), export_parameters(report, true));
-    create.insert("requestBody".into(), request_body());
-    create.insert(
-        "responses".into(),
-        responses(202, "Accepted: durable in the queue.", export(), &[400, 401, 403, 413, 415, 429, 500, 503]),
+    let accepted = responses(
+        202,
+        "Accepted: durable in the queue.",
+        &["Location", "Retry-After", "ETag", "Idempotency-Replayed"],
+        content("Export"),
+        &[EVERYWHERE, CALLERS, REQUESTS, KEYS],
     );
-    let mut list = operation("list", "List exports, newest first");
-    list.insert("parameters".into(), list_parameters());
-    list.insert("responses".into(), responses(200, "A page.", content("ExportList"), &[400, 401, 403, 500, 503]));
+    let mut create = operation("create", "Queue an export", export_parameters(report), accepted);
+    create["requestBody"] = request_body();
+    let page = responses(
+        200,
+        "A page.",
+        &[],
+        content("ExportList"),
+        &[
+            EVERYWHERE,
+            CALLERS,
+            &[ErrorCode::InvalidParameter, ErrorCode::UnknownParameter, ErrorCode::DuplicateParameter],
+        ],
+    );
+    let list = operation("list", "List exports, newest first", list_parameters(), page);
     paths.insert(base.clone(), json!({"post": create, "get": list}));
 
     let id =
         json!([{"name": "requestId", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}}]);
-    let mut get = operation("get", "How an export stands, with a fresh link");
-    get.insert("parameters".into(), json!([
-        {"name": "Prefer", "in": "header", "description": "wait=N holds the answer until the status changes, at most 60 seconds.", "schema": {"type": "string", "pattern": "^wait=[0-9]+$"}},
-        {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
-    ]));
-    let mut got = responses(200, "The export.", export(), &[400, 401, 403, 404, 500, 503]);
-    got["304"] = json!({"description": "As it was.", "headers": common_headers()});
-    get.insert("responses".into(), got);
-    let mut delete = operation("delete", "Cancel or delete an export, in any state");
-    delete
-        .insert("responses".into(), responses(200, "The export as it was.", export(), &[400, 401, 403, 404, 500, 503]));
+    let polled: &[&str] = &["ETag", "Retry-After", "Preference-Applied"];
+    let mut got = responses(200, "The export.", polled, content("Export"), &[EVERYWHERE, CALLERS, ONE]);
+    got["304"] = json!({"description": "As it was.", "headers": header_references(polled)});
+    let conditions = vec![
+        header("Prefer", "wait=N holds the answer until the status changes, at most 60 seconds."),
+        header("If-None-Match", "An ETag: 304 while nothing changed."),
+    ];
+    let get = operation("get", "How an export stands, with a fresh link", conditions, got);
+    let gone = responses(
+        200,
+        "The export as it was.",
+        &[],
+        content("Export"),
+        &[EVERYWHERE, CALLERS, ONE, &[ErrorCode::NotTheOwner]],
+    );
+    let delete = operation("delete", "Cancel or delete an export, in any state", Vec::new(), gone);
     paths.insert(format!("{base}/{{requestId}}"), json!({"parameters": id, "get": get, "delete": delete}));
 
-    let mut manifest = operation("manifest", "What the file holds, to check it against");
-    manifest.insert(
-        "responses".into(),
-        responses(200, "The manifest.", content("Manifest"), &[400, 401, 403, 404, 409, 500, 503]),
-    );
+    let held =
+        responses(200, "The manifest.", &[], content("Manifest"), &[EVERYWHERE, CALLERS, ONE, &[ErrorCode::NotReady]]);
+    let manifest = operation("manifest", "What the file holds, to check it against", Vec::new(), held);
     paths.insert(format!("{base}/{{requestId}}/manifest"), json!({"parameters": id, "get": manifest}));
 
-    let mut preview = operation("preview", "What an export would hold, without making it");
-    preview.insert("parameters".into(), export_parameters(report, false));
-    preview.insert("requestBody".into(), request_body());
-    preview.insert(
-        "responses".into(),
-        responses(200, "Rows, sums and the first rows.", content("Preview"), &[400, 401, 403, 413, 415, 429, 500, 503]),
+    let shown = responses(
+        200,
+        "Rows, sums and the first rows.",
+        &[],
+        content("Preview"),
+        &[EVERYWHERE, CALLERS, REQUESTS, &[ErrorCode::PreviewTimeout]],
     );
+    let mut preview =
+        operation("preview", "What an export would hold, without making it", export_parameters(report), shown);
+    preview["requestBody"] = request_body();
     paths.insert(format!("{base}/preview"), json!({"post": preview}));
 }
 
@@ -131,25 +179,58 @@ fn content(schema: &str) -> Value {
     json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}})
 }
 
-fn common_headers() -> Value {
-    json!({"Request-ID": {"$ref": "#/components/headers/RequestId"}})
+/// The headers of answers, by name.
+fn headers() -> Value {
+    let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
+    let seconds = json!({"description": "Seconds after which it is worth looking or trying again; absent once an export has ended.",
+        "schema": {"type": "integer", "minimum": 1}});
+    json!({
+        "Request-ID": {"description": "The answer's id, also in error bodies and in the log.", "required": true, "schema": {"type": "string", "format": "uuid"}},
+        "Client-Request-ID": text("As it was sent."),
+        "ms-correlationid": text("As it was sent."),
+        "ms-requestid": text("As it was sent."),
+        "Location": text("The absolute URL of the export."),
+        "Retry-After": seconds,
+        "ETag": text("Changes with whatever a client could see change."),
+        "Idempotency-Replayed": text("true: the export was made by an earlier request with this key."),
+        "Preference-Applied": text("The wait that was obeyed."),
+        "WWW-Authenticate": text("Bearer error=\"invalid_token\""),
+        "Last-Modified": text("When the file was finished."),
+        "Accept-Ranges": text("bytes"),
+        "Content-Range": text("Which bytes these are, of how many."),
+        "Content-Disposition": text("The name of the file."),
+        "x-ms-blob-type": text("BlockBlob"),
+        "x-ms-version": text("The version of the storage protocol."),
+    })
 }
 
-fn error_response(status: u16) -> Value {
-    let codes: Vec<&str> = ErrorCode::ALL.iter().filter(|c| c.status() == status).map(|c| c.as_str()).collect();
-    json!({"description": format!("One of: {}.", codes.join(", ")), "headers": common_headers(), "content": content("Error")})
+const ECHOED: [&str; 3] = ["Client-Request-ID", "ms-correlationid", "ms-requestid"];
+
+fn header_references(names: &[&str]) -> Value {
+    let all = std::iter::once("Request-ID").chain(ECHOED).chain(names.iter().copied());
+    let reference = |name: &str| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
+    all.map(reference).collect::<Map<String, Value>>().into()
 }
 
-fn responses(status: u16, description: &str, content: Value, errors: &[u16]) -> Value {
-    let mut all = Map::new();
-    all.insert(
-        status.to_string(),
-        json!({"description": description, "headers": common_headers(), "content": content}),
-    );
-    for status in errors {
-        all.insert(status.to_string(), error_response(*status));
+fn error_response(status: u16, codes: &[&str]) -> Value {
+    let more: &[&str] = match status {
+        401 => &["WWW-Authenticate"],
+        409 | 429 | 503 => &["Retry-After"],
+        416 => &["Content-Range"],
+        _ => &[],
+    };
+    json!({"description": format!("One of: {}.", codes.join(", ")), "headers": header_references(more), "content": content("Error")})
+}
+
+/// One answer that is good, and the refusals by their status.
+fn responses(status: u16, description: &str, headers: &[&str], content: Value, codes: &[&[ErrorCode]]) -> Value {
+    let mut refusals: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    for code in codes.iter().flat_map(|codes| codes.iter()) {
+        refusals.entry(code.status()).or_default().push(code.as_str());
     }
-    all.into()
+    let good = json!({"description": description, "headers": header_references(headers), "content": content});
+    let refused = refusals.into_iter().map(|(status, codes)| (status.to_string(), error_response(status, &codes)));
+    std::iter::once((status.to_string(), good)).chain(refused).collect::<Map<String, Value>>().into()
 }
 
 fn request_body() -> Value {
@@ -160,20 +241,39 @@ fn query(name: &str, description: &str, schema: Value) -> Value {
     json!({"name": name, "in": "query", "required": false, "description": description, "schema": schema})
 }
 
-fn list_parameters() -> Value {
+fn header(name: &str, description: &str) -> Value {
+    json!({"name": name, "in": "header", "required": false, "description": description, "schema": {"type": "string"}})
+}
+
+/// The headers that come back; on POST two of the same meaning are the idempotency key.
+fn echoed_parameters(keyed: bool) -> Vec<Value> {
+    let key = "The idempotency key: the same request again is answered with the same export for 24 hours.";
+    let back = "Comes back as it is.";
+    let mut all = vec![
+        header("Client-Request-ID", back),
+        header("ms-correlationid", back),
+        header("ms-requestid", if keyed { key } else { back }),
+    ];
+    if keyed {
+        all.push(header("Idempotency-Key", "The same as ms-requestid; with both, their values must be equal."));
+    }
+    all
+}
+
+fn list_parameters() -> Vec<Value> {
     let statuses: Vec<&str> = Status::ALL.iter().map(|s| s.as_str()).collect();
-    json!([
+    vec![
         query(
             "$top",
             "Exports of one page.",
-            json!({"type": "integer", "minimum": 1, "maximum": super::params::TOP_MAX, "default": 50})
+            json!({"type": "integer", "minimum": 1, "maximum": super::params::TOP_MAX, "default": 50}),
         ),
         query("$skiptoken", "Where the page begins: follow nextLink.", json!({"type": "string"})),
         query("status", "Only these.", json!({"type": "string", "enum": statuses})),
-    ])
+    ]
 }
 
-fn export_parameters(report: &Report, with_headers: bool) -> Value {
+fn export_parameters(report: &Report) -> Vec<Value> {
     let formats: Vec<String> = FileFormat::ALL.iter().map(ToString::to_string).collect();
     let mut all = vec![
         query("$filter", "OData 4.01 filter over the fields of the report.", json!({"type": "string"})),
@@ -191,46 +291,65 @@ fn export_parameters(report: &Report, with_headers: bool) -> Value {
         let description = format!("{} ({}). A value alone means eq.{values}", field.meaning, field.kind.as_str());
         all.push(query(name, &description, json!({"type": "string"})));
     }
-    if with_headers {
-        for (name, description) in [
-            (
-                "ms-requestid",
-                "The idempotency key: the same request again is answered with the same export for 24 hours.",
-            ),
-            ("Client-Request-ID", "Comes back as it is."),
-            ("ms-correlationid", "Comes back as it is."),
-        ] {
-            all.push(json!({"name": name, "in": "header", "required": false, "description": description, "schema": {"type": "string"}}));
-        }
-    }
-    all.into()
+    all
 }
 
 fn metadata_operation() -> Value {
     let content =
         json!({"application/xml": {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "object"}}});
     json!({"operationId": "metadata", "tags": ["operations"], "summary": "Both reports as OData CSDL",
-        "responses": responses(200, "CSDL, as XML or JSON by Accept.", content, &[401, 403, 406, 500])})
+        "parameters": echoed_parameters(false),
+        "responses": responses(200, "CSDL, as XML or JSON by Accept.", &[], content, &[EVERYWHERE, CALLERS, &[ErrorCode::NotAcceptable]])})
 }
 
+/// The parts of a link besides `sig`, which are as Azure's are.
+const LINK_PARTS: [(&str, &str); 7] = [
+    ("sv", "The version of the link."),
+    ("se", "When it ends."),
+    ("sp", "What it allows: r, to read."),
+    ("sr", "What it is for: b, one file."),
+    ("si", "The id of the key that signed it."),
+    ("skoid", "Whose link it is."),
+    ("sktid", "The tenant of that viewer."),
+];
+
 fn files_item() -> Value {
+    const REFUSED: &[ErrorCode] = &[
+        ErrorCode::LinkInvalid,
+        ErrorCode::LinkExpired,
+        ErrorCode::FileNotFound,
+        ErrorCode::PreconditionFailed,
+        ErrorCode::RangeNotSatisfiable,
+    ];
+    let validators = ["ETag", "Last-Modified", "Accept-Ranges", "x-ms-version"];
+    let sent = [&validators[..], &["Content-Disposition", "x-ms-blob-type"]].concat();
+    let bytes = || json!({"application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}});
     let operation = |id: &str, what: &str| {
-        let mut all = responses(
-            200,
-            "The whole file.",
-            json!({"application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}}),
-            &[403, 404, 412, 416, 500],
-        );
-        all["206"] = json!({"description": "The asked range.", "headers": common_headers()});
-        json!({"operationId": id, "tags": ["files"], "summary": what, "security": [], "responses": all,
-            "parameters": [{"name": "Range", "in": "header", "description": "bytes=…; x-ms-range means the same.", "schema": {"type": "string"}}]})
+        let mut all = responses(200, "The whole file.", &sent, bytes(), &[EVERYWHERE, REFUSED]);
+        let part = [&sent[..], &["Content-Range"]].concat();
+        all["206"] =
+            json!({"description": "The asked range.", "headers": header_references(&part), "content": bytes()});
+        all["304"] = json!({"description": "As it was.", "headers": header_references(&validators)});
+        let conditions = [
+            header("Range", "bytes=…: one range; several give the whole file."),
+            header("x-ms-range", "The same, and stronger than Range."),
+            header("If-Range", "The ETag or date under which the range counts; otherwise the whole file is sent."),
+            header("If-Match", "Only this file; otherwise 412."),
+            header("If-None-Match", "304 if it is this file."),
+            header("If-Modified-Since", "304 if it is no newer."),
+            header("If-Unmodified-Since", "412 if it is newer."),
+        ];
+        let parameters: Vec<Value> = conditions.into_iter().chain(echoed_parameters(false)).collect();
+        json!({"operationId": id, "tags": ["files"], "summary": what, "security": [], "responses": all, "parameters": parameters})
     };
+    let mut parameters = vec![
+        json!({"name": "file", "in": "path", "required": true, "schema": {"type": "string"}}),
+        json!({"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}),
+        query("sig", "The signature over the file's path and the other parts.", json!({"type": "string"})),
+    ];
+    parameters.extend(LINK_PARTS.iter().map(|(name, what)| query(name, what, json!({"type": "string"}))));
     json!({
-        "parameters": [
-            {"name": "file", "in": "path", "required": true, "schema": {"type": "string"}},
-            {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}},
-            query("sig", "The signature; with the other parts of blobLocation.", json!({"type": "string"})),
-        ],
+        "parameters": parameters,
         "get": operation("download", "Download: blobLocation as it is, no token besides"),
         "head": operation("probe", "Size and ETag of a file"),
     })

@@ -68,3 +68,32 @@ fn the_export_has_the_seven_members() {
         assert!(text.contains(&format!("\"{member}\"")), "{member} is not in {text}");
     }
 }
+
+#[test]
+fn refusals_are_those_that_can_happen() {
+    let document = document(&Catalog::builtin(), "https://x");
+    let paths = &document["paths"];
+    let of = |path: &str, verb: &str, status: &str| paths[path][verb]["responses"][status]["description"].to_string();
+    let (all, one) = ("/v1.0/payouts/payments", "/v1.0/payouts/payments/{requestId}");
+    for (path, verb) in [(all, "get"), (all, "post"), (one, "get"), (one, "delete")] {
+        assert!(of(path, verb, "429").contains("TooManyRequests"), "{verb} {path}");
+        for status in ["401", "414", "421", "431", "500", "503"] {
+            assert!(paths[path][verb]["responses"][status].is_object(), "{verb} {path} {status}");
+        }
+    }
+    assert_eq!(of(one, "get", "403"), "\"One of: NoGrants.\"");
+    assert_eq!(of(one, "delete", "403"), "\"One of: NoGrants, NotTheOwner.\"");
+    assert_eq!(of("/files/{file}/{name}", "get", "403"), "\"One of: LinkInvalid, LinkExpired.\"");
+    let names = |path: &str, verb: &str| paths[path][verb]["parameters"].to_string();
+    assert!(names(all, "post").contains("\"Idempotency-Key\"") && names(all, "get").contains("\"ms-correlationid\""));
+}
+
+#[test]
+fn a_link_has_the_documented_parts() {
+    let document = document(&Catalog::builtin(), "https://x");
+    let parameters = document["paths"]["/files/{file}/{name}"]["parameters"].as_array().unwrap();
+    let names: Vec<&str> = parameters.iter().filter_map(|p| p["name"].as_str()).collect();
+    for name in ["sig", "sv", "se", "sp", "si", "sr", "skoid", "sktid"] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+}

@@ -200,6 +200,10 @@ async fn a_held_get_is_woken_by_a_change() {
     let one = format!("{PAYMENTS}/{}", test.post(PAYMENTS, "t/ana").await.id());
     let held = test.send(Method::GET, &one, "t/ana", &[("prefer", "wait=60")], "");
     let work = async {
+        // Claimed earlier, it would be held until the next change.
+        while test.app.signals.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
         let claim = test.app.store.claim("node", 60_000, 10, test.clock.now()).await.unwrap().unwrap();
         test.app.signals.changed(claim.export.id);
     };

@@ -210,9 +210,9 @@ impl Rewriter {
         self.head.count += 1;
         let colon = text.iter().position(|b| *b == b':').unwrap_or(text.len());
         let (name, value) = (&text[..colon], text.get(colon + 1..).map(<[u8]>::trim_ascii));
-        if !overlong
-            && !(HeaderName::from_bytes(name).is_ok() && value.is_some_and(|v| HeaderValue::from_bytes(v).is_ok()))
-        {
+        let readable =
+            HeaderName::from_bytes(name).is_ok() && value.is_some_and(|v| HeaderValue::from_bytes(v).is_ok());
+        if !overlong && !readable {
             self.head.refusal.get_or_insert(400);
         }
         self.framing(name, value.unwrap_or_default());
