@@ -16,6 +16,10 @@ const HELD_MAX: usize = 1000;
 /// Takes bad rows.
 pub(super) type Take<'a> = &'a mut (dyn FnMut(BadRow) -> Result<(), Error> + Send);
 
+/// Merges the range of a number; it is handed what takes its bad rows.
+pub(super) type One<'a, T> =
+    &'a (dyn Fn(usize, &mut dyn FnMut(BadRow) -> Result<(), Error>) -> Result<T, Error> + Sync);
+
 struct State<'a> {
     /// The range whose bad rows are handed on as they come.
     turn: usize,
@@ -98,13 +102,8 @@ impl Drop for End<'_, '_> {
     }
 }
 
-/// Does `one` with each of `count` ranges on all cores; it is handed what takes its bad rows. What
-/// was done, in order, also after an error.
-pub(super) fn run<T: Send>(
-    count: usize,
-    take: Take<'_>,
-    one: &(dyn Fn(usize, &mut dyn FnMut(BadRow) -> Result<(), Error>) -> Result<T, Error> + Sync),
-) -> (Vec<T>, Result<(), Error>) {
+/// Does `one` with each of `count` ranges on all cores. What was done, in order, also after an error.
+pub(super) fn run<T: Send>(count: usize, take: Take<'_>, one: One<'_, T>) -> (Vec<T>, Result<(), Error>) {
     let state = State { turn: 0, ended: BTreeMap::new(), take, errors: BTreeMap::new() };
     let turns = Turns { state: Mutex::new(state), moved: Condvar::new() };
     let next = AtomicUsize::new(0);

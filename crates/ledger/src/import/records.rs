@@ -195,7 +195,10 @@ impl<'a> Records<'a> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<(u64, Vec<(String, bool)>, bool)> {
+    /// A record: its line, its fields, and whether its form is right.
+    type Read = (u64, Vec<(String, bool)>, bool);
+
+    fn read(text: &str) -> Vec<Read> {
         let mut records = Records::new(text.as_bytes(), b',', 1);
         let mut fields = Vec::new();
         let mut out = Vec::new();

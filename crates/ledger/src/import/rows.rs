@@ -93,18 +93,20 @@ fn put_key_text(out: &mut Vec<u8>, text: Option<&[u8]>) {
 pub(super) fn take_key_text(key: &mut &[u8], out: &mut Vec<u8>) -> bool {
     let there = key[0] == 1;
     *key = &key[1..];
-    while there {
+    if !there {
+        return false;
+    }
+    loop {
         let at = memchr2(0, 1, key).expect("a text in a key ends with a zero");
         out.extend_from_slice(&key[..at]);
         let end = key[at] == 0;
         if end {
             *key = &key[at + 1..];
-            break;
+            return true;
         }
         out.push(key[at + 1] - 1);
         *key = &key[at + 2..];
     }
-    there
 }
 
 /// Appends a length.

@@ -22,11 +22,7 @@ fn files_without_changes_keep_their_names() {
         adds.extend(writer.finish().unwrap());
     }
     table_files
-        .commit(
-            &table_files.files().to_vec(),
-            &adds,
-            &CommitNote { operation: "OPTIMIZE".into(), properties: vec![], now: NOW },
-        )
+        .commit(table_files.files(), &adds, &CommitNote { operation: "OPTIMIZE".into(), properties: vec![], now: NOW })
         .unwrap();
     table_files = place.ledger.table(ReportName::Payments).unwrap();
     let before = place.file_names();
