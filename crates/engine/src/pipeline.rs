@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -246,30 +245,28 @@ where
     T: Send + 'static,
     F: Fn(Part) -> Result<T, Error> + Send + Sync + 'static,
 {
-    fn drive(self, mut parts: Parts, rows_per_job: usize) -> impl Future<Output = Result<(), Error>> + Send {
-        async move {
-            let mut batches = Vec::new();
-            let mut rows = 0;
-            while let Some(mut batch) = parts.next().await? {
-                while rows + batch.num_rows() >= rows_per_job {
-                    let head = rows_per_job - rows;
-                    batches.push(batch.slice(0, head));
-                    batch = batch.slice(head, batch.num_rows() - head);
-                    if !self.start(Part { batches: std::mem::take(&mut batches) }).await {
-                        return Ok(());
-                    }
-                    rows = 0;
+    async fn drive(self, mut parts: Parts, rows_per_job: usize) -> Result<(), Error> {
+        let mut batches = Vec::new();
+        let mut rows = 0;
+        while let Some(mut batch) = parts.next().await? {
+            while rows + batch.num_rows() >= rows_per_job {
+                let head = rows_per_job - rows;
+                batches.push(batch.slice(0, head));
+                batch = batch.slice(head, batch.num_rows() - head);
+                if !self.start(Part { batches: std::mem::take(&mut batches) }).await {
+                    return Ok(());
                 }
-                if batch.num_rows() > 0 {
-                    rows += batch.num_rows();
-                    batches.push(batch);
-                }
+                rows = 0;
             }
-            if rows > 0 {
-                self.start(Part { batches }).await;
+            if batch.num_rows() > 0 {
+                rows += batch.num_rows();
+                batches.push(batch);
             }
-            Ok(())
         }
+        if rows > 0 {
+            self.start(Part { batches }).await;
+        }
+        Ok(())
     }
 
     /// Starts a job; false if nobody waits for results any more.
@@ -281,13 +278,16 @@ where
     }
 }
 
+/// The batches of a part, and how it ended.
+type OpenPart = (mpsc::Receiver<RecordBatch>, Owned<Result<(), Error>>);
+
 /// The batches of a scan in sequence, a few parts ahead.
 struct Parts {
     handle: Handle,
     scan: Arc<Scan>,
     next: usize,
     ahead: usize,
-    open: VecDeque<(mpsc::Receiver<RecordBatch>, Owned<Result<(), Error>>)>,
+    open: VecDeque<OpenPart>,
 }
 
 impl Parts {

@@ -238,7 +238,6 @@ impl PruningStatistics for Groups<'_> {
         Some(Arc::new(self.groups.iter().map(rows).collect::<UInt64Array>()))
     }
 
-    #[expect(clippy::mutable_key_type, reason = "the trait's own signature; the values are plain literals")]
     fn contained(&self, column: &Column, values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
         let file = self.file.as_ref()?;
         let index = self.text_column(&column.name)?;

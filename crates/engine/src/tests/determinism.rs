@@ -16,7 +16,7 @@ async fn bytes_do_not_depend_on_threads_or_files() {
     let expected = collect(&engine(1), &plan(&one.snapshot, None, Scope::everything())).await.unwrap();
     assert_eq!(expected.iter().map(|c| c.rows).sum::<u64>(), rows as u64);
     assert!(
-        expected.len() > 1 && ROWS_PER_ENTRY_MAX % expected[0].rows == 0,
+        expected.len() > 1 && ROWS_PER_ENTRY_MAX.is_multiple_of(expected[0].rows),
         "{} rows in the first of {}",
         expected[0].rows,
         expected.len()
