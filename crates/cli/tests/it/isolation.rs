@@ -63,7 +63,9 @@ fn assert_only_granted(text: &[u8], participant_column: &str) -> usize {
 }
 
 fn encode(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
 }
 
 #[test]
@@ -77,10 +79,12 @@ fn no_filter_widens_what_is_granted() {
         let filter = encode(filter);
         let export = setting.narrow.export("payments", &format!("$filter={filter}&fileFormat=csv"));
         assert_eq!(assert_only_granted(&setting.narrow.file(&export), "participantID"), granted, "{filter}");
-        let manifest =
-            setting.narrow.get_json(&format!("/v1.0/payouts/payments/{}/manifest", export["requestId"].as_str().unwrap()));
+        let manifest = setting
+            .narrow
+            .get_json(&format!("/v1.0/payouts/payments/{}/manifest", export["requestId"].as_str().unwrap()));
         assert_eq!(manifest["rowCount"], granted);
-        let preview = setting.narrow.post(&format!("/v1.0/payouts/payments/preview?$filter={filter}")).expect(200).json();
+        let preview =
+            setting.narrow.post(&format!("/v1.0/payouts/payments/preview?$filter={filter}")).expect(200).json();
         let rows = preview["rowCount"].as_u64().or_else(|| preview["rows"].as_u64());
         assert_eq!(rows, Some(granted as u64), "{preview}");
         assert!(!preview.to_string().contains("1000113"));

@@ -31,7 +31,10 @@ fn a_killed_export_completes_after_a_restart() {
     let api = Api::new(&server.url, &token);
     let whole = api.file(&api.export("payments", query));
 
-    let id = api.post(&format!("/v1.0/payouts/payments?{query}")).expect(202).json()["requestId"].as_str().unwrap().to_owned();
+    let id = api.post(&format!("/v1.0/payouts/payments?{query}")).expect(202).json()["requestId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     // Wait until rows are being written, then pull the plug.
     let begin = Instant::now();
     let before = blobs(&data).len();
