@@ -3,12 +3,12 @@
 //! Null is empty and an empty text is `""`, so the two stay apart. A value is quoted if it holds
 //! the separator, a quote, CR or LF, and only then.
 
+mod buffers;
 mod cell;
 mod number;
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
 use payouts_model::{Chunk, Packaging, Report, TextFormat};
 
 use crate::column::Column;
@@ -18,6 +18,7 @@ use crate::pipeline::Part;
 use crate::totals::{Adder, TotalsPlan};
 use crate::{Error, Plan};
 
+use buffers::Buffers;
 pub(crate) use cell::plain_text;
 
 /// The header row of these columns, with its line end.
@@ -59,17 +60,26 @@ pub(crate) struct ChunkJob {
     totals: TotalsPlan,
     separator: u8,
     packaging: Packaging,
+    texts: Buffers,
+    streams: Buffers,
 }
 
 impl ChunkJob {
     pub fn new(plan: &Plan, layout: Layout) -> Self {
         let totals = TotalsPlan::new(&layout, &plan.columns, &plan.scope, None);
-        Self { layout, totals, separator: plan.text.separator(), packaging: plan.packaging }
+        Self {
+            layout,
+            totals,
+            separator: plan.text.separator(),
+            packaging: plan.packaging,
+            texts: Buffers::default(),
+            streams: Buffers::default(),
+        }
     }
 
     pub fn run(&self, part: &Part) -> Result<Chunk, Error> {
         let mut adder = Adder::new(&self.totals);
-        let mut text = Vec::with_capacity(1 << 20);
+        let mut text = self.texts.take();
         let mut starts = Vec::new();
         for batch in &part.batches {
             let columns = self.layout.read(batch)?;
@@ -77,11 +87,14 @@ impl ChunkJob {
             let file: Vec<&Column> = self.layout.file().iter().map(|&at| &columns[at]).collect();
             write_rows(&mut text, &mut starts, &file, batch.num_rows(), self.separator);
         }
-        text.shrink_to_fit();
         let packed = self.packaging != Packaging::Plain;
-        let deflated = packed.then(|| Bytes::from(deflate(&text, &starts, self.layout.file().len())));
+        let deflated = packed.then(|| {
+            let mut stream = self.streams.take();
+            deflate(&text, &starts, self.layout.file().len(), &mut stream);
+            self.streams.lend(stream)
+        });
         let crc32 = if packed { crc32fast::hash(&text) } else { 0 };
         let rows = part.batches.iter().map(|b| b.num_rows() as u64).sum();
-        Ok(Chunk { rows, text: text.into(), crc32, deflated, totals: adder.finish() })
+        Ok(Chunk { rows, text: self.texts.lend(text), crc32, deflated, totals: adder.finish() })
     }
 }

@@ -1,3 +1,5 @@
+//! Literals of dates, times and durations.
+
 use super::*;
 
 fn instant(text: &str) -> (Fine, i32) {

@@ -1,3 +1,5 @@
+//! From parameters, as clients send them, to one filter text.
+
 use std::collections::HashMap;
 
 use payouts_model::{Catalog, ErrorCode, ReportName, Timestamp};

@@ -195,30 +195,6 @@ fn progress_goes_up_to_the_end() {
 }
 
 #[test]
-#[ignore = "takes a while; prints how fast an import is"]
-fn speed() {
-    let place = payments();
-    let data = place.path("sample");
-    let options = crate::sample::Options {
-        rows: std::env::var("ROWS").map_or(1_000_000, |r| r.parse().unwrap()),
-        earnings: 10,
-        participants: None,
-        seed: 1,
-        until: chrono::NaiveDate::from_ymd_opt(2026, 6, 30).unwrap(),
-    };
-    crate::sample::make(&data, &Catalog::builtin(), &options, &|_, _| {}).unwrap();
-    let sampled = Place { ledger: Ledger::new(&data, Catalog::builtin(), Sources::new()), ..payments() };
-    let path = place.write("in.csv", sampled.export());
-    let bytes = std::fs::metadata(&path).unwrap().len();
-    for what in ["new", "again"] {
-        let start = std::time::Instant::now();
-        let outcome = place.run(&place.options(std::slice::from_ref(&path))).unwrap();
-        let s = start.elapsed().as_secs_f64();
-        println!("{what}: {s:.2} s, {:.0} MB/s, {:?}", bytes as f64 / 1e6 / s, counts(&outcome));
-    }
-}
-
-#[test]
 fn ranges_give_the_same_bytes_and_tell_what_is_wrong_in_order() {
     let mut rows: Vec<Row> = (0..4000u32).map(|i| row(&(i * 7919 % 97).to_string(), &i.to_string(), "5", T1)).collect();
     // Every third is there a second time with another total.
