@@ -73,6 +73,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    payouts_memory::keep_level();
     // Two TLS providers are linked in; without a choice the first handshake would panic.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         unreachable!("nothing chooses a TLS provider before main does");

@@ -32,7 +32,7 @@ const BATCHES_AHEAD: usize = 4;
 const BATCH_ROWS: usize = 8192;
 
 /// Footers kept for all plans, unless the limit of memory is low: those of some fifty million rows.
-const FOOTERS_BYTES: usize = 32 << 20;
+const FOOTERS_BYTES: usize = 24 << 20;
 
 /// The budget counts in these.
 const BUDGET_UNIT_BYTES: usize = 64 << 10;

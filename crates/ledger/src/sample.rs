@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
-use payouts_model::{Catalog, Report, ReportName, Timestamp};
+use payouts_model::time::SystemClock;
+use payouts_model::{Catalog, Clock, Report, ReportName};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -137,7 +138,7 @@ fn make_table(
     let files = make_files(&table, report, world, &chunks, &tell)?;
     let properties =
         vec![(PROPERTY.to_owned(), serde_json::to_string(options).map_err(|e| Error::Invalid(e.to_string()))?)];
-    let note = CommitNote { operation: "WRITE".into(), properties, now: Timestamp::from(chrono::Utc::now()) };
+    let note = CommitNote { operation: "WRITE".into(), properties, now: SystemClock.now() };
     table.commit(&[], &files, &note).inspect_err(|_| discard(&files))?;
     Ok(())
 }

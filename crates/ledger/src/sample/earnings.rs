@@ -121,7 +121,7 @@ fn amount(name: &str, e: &Earning, mut random: Random) -> Option<i64> {
         "transactionAmount" => Some(e.transaction_amount),
         "transactionAmountUSD" => Some(scale(e.transaction_amount, e.exchange_rate, 100_000_000, 100)),
         "earningAmountInLastPaymentCurrency" => (e.payment.id != 0)
-            .then(|| if e.payment.payment_currency == e.payment.earned_currency { e.amount } else { e.amount_usd }),
+            .then_some(if e.payment.payment_currency == e.payment.earned_currency { e.amount } else { e.amount_usd }),
         "storeFee" => e.payment.program().store.then(|| scale(e.transaction_amount, 3, 100, 100)),
         "instantRebateAmount" => random.chance(60).then(|| scale(e.amount, 1, 10, 100)),
         _ => None,

@@ -8,6 +8,8 @@ use arrow::datatypes::{Decimal128Type, TimestampMicrosecondType};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use payouts_model::report::FieldRole;
 
+use payouts_model::Timestamp;
+
 use super::*;
 use crate::table::{Key, KeyOrder};
 use crate::{Ledger, Sources};

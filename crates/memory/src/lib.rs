@@ -1,0 +1,18 @@
+//! Tells the system's allocator what this program is like. The one crate that may use `unsafe`.
+//!
+//! Exports pass buffers of a megabyte from thread to thread. The GNU allocator keeps an arena per
+//! thread and gives none of them back while anything in it lives, so that the peak grows with the
+//! length of an export. One arena for all costs no measurable time, since large buffers are taken
+//! again instead of allocated anew.
+
+/// To be called once, first in `main`, before there are other threads. Does nothing where the
+/// allocator is another one.
+pub fn keep_level() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        #[expect(unsafe_code, reason = "mallopt is a foreign function; it takes two integers and keeps no reference")]
+        // SAFETY: no pointers are passed; the option and its value are documented in mallopt(3).
+        let taken = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+        debug_assert_eq!(taken, 1, "the GNU allocator knows this option");
+    }
+}
