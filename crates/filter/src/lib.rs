@@ -8,13 +8,13 @@ pub mod eval;
 pub mod limits;
 pub mod number;
 pub mod request;
+pub mod suggest;
 
 mod dates;
 mod lexer;
 mod outer;
 mod parser;
 mod print;
-mod suggest;
 mod syntax;
 mod types;
 

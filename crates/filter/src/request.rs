@@ -44,19 +44,10 @@ fn names_whole_filter(name: &str) -> bool {
     name.trim().eq_ignore_ascii_case(MULTIPLE_FILTERS)
 }
 
-/// Joins `$filter` (decoded; at most one) and the other filter parameters (name and value,
-/// decoded, in the order they came) into the text that `requestQueryString` shows: repeated
-/// prefixes and outer quotes removed, parameters appended in normal form with ` and `.
-/// Empty if there is no filter of any kind.
-pub fn assemble(
-    context: &Context<'_>,
-    filter: Option<&str>,
-    parameters: &[(String, String)],
-) -> Result<String, ParameterError> {
-    read(context, filter, parameters).map(|assembled| assembled.text)
-}
-
-/// Like [`assemble`], and says what it means. Every part obeys the limits by itself.
+/// Reads `$filter` (decoded; at most one) and the other filter parameters (name and value, decoded,
+/// in the order they came). The text is `$filter` without repeated prefixes and outer quotes, and
+/// the parameters behind it in normal form, joined by ` and `. Every part obeys the limits by
+/// itself; what they are together may be more than one text of a request may be.
 pub fn read(
     context: &Context<'_>,
     filter: Option<&str>,

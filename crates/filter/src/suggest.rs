@@ -1,4 +1,4 @@
-//! The nearest names to a misspelt one.
+//! The nearest names to a misspelt one. A `$` in front does not count.
 
 /// How many names are offered.
 const OFFERED_MAX: usize = 3;
@@ -8,13 +8,13 @@ const WORD_CHARS_MAX: usize = 128;
 const LIKENESS_MIN: f64 = 0.7;
 
 /// Up to three of `names` that look like `word`, best first; none if nothing does.
-pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
+pub fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
     if word.is_empty() || word.chars().count() > WORD_CHARS_MAX {
         return Vec::new();
     }
-    let word = word.to_lowercase();
-    let mut ranked: Vec<(f64, &str)> =
-        names.into_iter().map(|name| (likeness(&word, &name.to_lowercase()), name)).collect();
+    let plain = |name: &str| name.trim_start_matches('$').to_lowercase();
+    let word = plain(word);
+    let mut ranked: Vec<(f64, &str)> = names.into_iter().map(|name| (likeness(&word, &plain(name)), name)).collect();
     ranked.retain(|(score, _)| *score >= LIKENESS_MIN);
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     // Names ignore case, so one spelling is enough.
@@ -32,7 +32,7 @@ fn likeness(a: &str, b: &str) -> f64 {
 }
 
 /// `" Did you mean 'x' or 'y'?"`, or nothing.
-pub(crate) fn hint(nearest: &[String]) -> String {
+pub fn hint(nearest: &[String]) -> String {
     match nearest {
         [] => String::new(),
         [one] => format!(" Did you mean '{one}'?"),
@@ -52,5 +52,6 @@ mod tests {
         assert_eq!(nearest("paymntId", ["paymentID", "paymentId"]), ["paymentID"]);
         assert_eq!(nearest("programme", names), ["programName"]);
         assert!(nearest("zzz", names).is_empty());
+        assert_eq!(nearest("filter", ["$filter", "$select"]), ["$filter"]);
     }
 }

@@ -68,6 +68,6 @@ fn a_broken_configuration_names_line_and_key() {
     let config = folder.write("payouts.toml", "workers = 2\nretention_days = 3\n");
     payouts()
         .run(["serve", "--config", &config])
-        .failed(2, &["payouts.toml", "line 2", "retention_days", "did you mean `retention`?"]);
+        .failed(2, &["payouts.toml", "line 2", "retention_days", "Did you mean 'retention'?"]);
     payouts().run(["serve", "--config", &folder.at("none.toml")]).failed(2, &["none.toml", "No such file"]);
 }

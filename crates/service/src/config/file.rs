@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use payouts_filter::suggest;
 use payouts_ledger::TableSource;
 use payouts_ledger::source::ColumnMapping;
 use payouts_model::ReportName;
@@ -121,15 +122,12 @@ fn explain(error: &toml::de::Error) -> String {
     let text = error.to_string();
     let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
     let hint = match quoted.as_slice() {
-        [unknown, known @ ..] if error.message().starts_with("unknown field") => known
-            .iter()
-            .map(|k| (strsim::jaro_winkler(unknown, k), k))
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(likeness, _)| *likeness > 0.8)
-            .map(|(_, k)| format!("\ndid you mean `{k}`?")),
-        _ => None,
+        [unknown, known @ ..] if error.message().starts_with("unknown field") => {
+            suggest::hint(&suggest::nearest(unknown, known.iter().copied()))
+        }
+        _ => String::new(),
     };
-    format!("{}{}", text.trim_end(), hint.unwrap_or_default())
+    format!("{}\n{}", text.trim_end(), hint.trim_start()).trim_end().to_owned()
 }
 
 /// A key that the compiled-in defaults set.

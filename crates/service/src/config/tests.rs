@@ -31,9 +31,9 @@ fn the_defaults_are_whole_and_say_what_is_missing() {
 #[test]
 fn an_unknown_key_names_the_nearest_and_the_line() {
     let said = refused("workers = 1\nlisen = \"127.0.0.1:1\"\n");
-    assert!(said.contains("line 2") && said.contains("did you mean `listen`?"), "{said}");
+    assert!(said.contains("line 2") && said.contains("Did you mean 'listen'?"), "{said}");
     let said = refused("[limits]\nbody_byte = 3\n");
-    assert!(said.contains("did you mean `body_bytes`?"), "{said}");
+    assert!(said.contains("Did you mean 'body_bytes'?"), "{said}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! silently: an unknown name, a name that came twice, a broken escape and bytes that are not UTF-8
 //! are all refused with their name.
 
+use payouts_filter::suggest;
 use payouts_model::{ErrorCode, FileFormat, Report};
 
 use super::error::{Detail, Error};
@@ -211,12 +212,8 @@ fn unknown(name: &str, report: &Report) -> Error {
 }
 
 fn unknown_among<'a>(name: &str, names: impl Iterator<Item = &'a str>, who: &str) -> Error {
-    let nearest = nearest(name, names);
-    let hint = match nearest.as_slice() {
-        [] => String::new(),
-        [first, ..] => format!(" Did you mean '{first}'?"),
-    };
-    let message = format!("{who} has no parameter '{}'.{hint}", shown(name));
+    let nearest = suggest::nearest(name, names);
+    let message = format!("{who} has no parameter '{}'.{}", shown(name), suggest::hint(&nearest));
     let detail = Detail {
         code: ErrorCode::UnknownParameter.to_string(),
         message: message.clone(),
@@ -225,21 +222,6 @@ fn unknown_among<'a>(name: &str, names: impl Iterator<Item = &'a str>, who: &str
         ..Detail::default()
     };
     Error::new(ErrorCode::UnknownParameter, message).target(shown(name)).detail(detail)
-}
-
-/// The names that a misspelt one may have meant, the nearest first; at most three.
-pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let wanted = name.trim_start_matches('$').to_ascii_lowercase();
-    if wanted.len() > 64 {
-        return Vec::new();
-    }
-    let far = 1 + wanted.chars().count() / 3;
-    let mut found: Vec<(usize, &str)> = names
-        .map(|n| (strsim::damerau_levenshtein(&wanted, &n.trim_start_matches('$').to_ascii_lowercase()), n))
-        .filter(|(distance, _)| *distance <= far)
-        .collect();
-    found.sort();
-    found.into_iter().take(3).map(|(_, n)| n.to_owned()).collect()
 }
 
 /// Whether a straight single quote is open at the end: the sign of a text that a raw `&` cut off.
@@ -364,8 +346,8 @@ mod tests {
     #[test]
     fn the_nearest_name_comes_first() {
         let names = || ["$filter", "fileFormat", "paymentId", "paymentDate"].into_iter();
-        assert_eq!(nearest("filter", names()), ["$filter"]);
-        assert_eq!(nearest("PaymentIds", names())[0], "paymentId");
-        assert!(nearest("zzzzzzzzzz", names()).is_empty());
+        assert_eq!(suggest::nearest("filter", names()), ["$filter"]);
+        assert_eq!(suggest::nearest("PaymentIds", names())[0], "paymentId");
+        assert!(suggest::nearest("zzzzzzzzzz", names()).is_empty());
     }
 }

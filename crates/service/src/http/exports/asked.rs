@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use payouts_filter::{Context, Expr, Filter};
+use payouts_filter::request::{self, Assembled};
+use payouts_filter::{Context, Expr, Filter, suggest};
 use payouts_model::export::Query;
 use payouts_model::report::FieldRole;
 use payouts_model::{ErrorCode, FileFormat, ParticipantId, Report, ReportName, Scope, Timestamp, Viewer, Warning};
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::app::App;
 use crate::http::error::{Detail, Error};
-use crate::http::params::{ExportParams, nearest, pairs};
+use crate::http::params::{ExportParams, pairs};
 
 /// What a caller asked for, understood and allowed.
 #[derive(Clone, Debug)]
@@ -84,9 +85,8 @@ impl Asked {
         let time_zone = parse_time_zone(params.time_zone.as_deref())?;
         let context = Context { report, time_zone, now, program_aliases: &app.config.program_aliases };
         let columns = parse_select(params.select.as_deref(), report)?;
-        let text = payouts_filter::request::assemble(&context, params.filter.as_deref(), &params.fields)
+        let Assembled { text, filter: asked } = request::read(&context, params.filter.as_deref(), &params.fields)
             .map_err(|e| Error::from_filter(e.error, &e.parameter))?;
-        let asked = Filter::parse(&text, &context).map_err(|e| Error::from_filter(e, "$filter"))?;
         let named = asked.as_ref().and_then(|f| f.participants(report)).unwrap_or_default();
         let (scope, warnings) = narrow(viewer, &named).map_err(|e| e.target(naming_parameter(params, report)))?;
         let filter = match asked {
@@ -178,8 +178,8 @@ fn parse_time_zone(name: Option<&str>) -> Result<chrono_tz::Tz, Error> {
     let wanted = name.trim();
     let found = chrono_tz::TZ_VARIANTS.iter().find(|tz| tz.name().eq_ignore_ascii_case(wanted));
     found.copied().ok_or_else(|| {
-        let nearest = nearest(wanted, chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()));
-        let hint = nearest.first().map(|n| format!(" Did you mean {n}?")).unwrap_or_default();
+        let nearest = suggest::nearest(wanted, chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()));
+        let hint = suggest::hint(&nearest);
         let shown: String = wanted.chars().take(60).collect();
         let message =
             format!("'{shown}' is not an IANA time zone such as UTC, Europe/Berlin or America/New_York.{hint}");
@@ -216,15 +216,14 @@ fn parse_select(select: Option<&str>, report: &Report) -> Result<Vec<usize>, Err
 }
 
 fn unknown_column(name: &str, report: &Report) -> Error {
-    let nearest = nearest(name, report.fields.iter().map(|f| &*f.name));
+    let nearest = suggest::nearest(name, report.fields.iter().map(|f| &*f.name));
     let shown: String = name.chars().take(60).collect();
     let message = if name.is_empty() {
         "$select has a comma too many: between two commas, before the first or behind the last there is no name. \
          Write columns with commas between them, * for the default set."
             .to_owned()
     } else {
-        let hint = nearest.first().map(|n| format!(" Did you mean '{n}'?")).unwrap_or_default();
-        format!("{} has no column '{shown}'.{hint}", report.name)
+        format!("{} has no column '{shown}'.{}", report.name, suggest::hint(&nearest))
     };
     let detail = Detail {
         code: ErrorCode::InvalidSelect.to_string(),

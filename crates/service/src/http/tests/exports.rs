@@ -216,3 +216,18 @@ async fn a_held_get_is_woken_by_a_change() {
     let (answer, _) = tokio::join!(gone, test.delete(&one, "t/ana"));
     assert_eq!(answer.code(), "ExportNotFound");
 }
+
+#[tokio::test]
+async fn parts_that_keep_the_limits_are_accepted_together() {
+    let test = two_viewers().await;
+    // Each part has 3,000 of the 4,000 nodes that one may have.
+    let part = vec!["paymentId eq 1"; 1_000].join(" and ");
+    let body = serde_json::json!({ "filter": part }).to_string();
+    let path = format!("{PAYMENTS}?Multiple+filters={}", part.replace(' ', "+"));
+    let json = [("content-type", "application/json")];
+    let answer = test.send(Method::POST, &path, "t/ana", &json, &body).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", String::from_utf8_lossy(&answer.bytes));
+    // What was recorded is what the answer shows and what a worker reads back.
+    let stored = test.get(&format!("{PAYMENTS}/{}", answer.id()), "t/ana").await.json();
+    assert_eq!(stored["requestQueryString"].as_str().unwrap().matches("eq").count(), 2_000);
+}
