@@ -176,3 +176,6 @@ fn run_lengths(lengths: &[u8]) -> Vec<(u8, u8, u32)> {
     }
     runs
 }
+
+#[cfg(test)]
+mod tests;
