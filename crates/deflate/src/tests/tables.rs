@@ -107,7 +107,7 @@ impl Table {
             }
             Column::Amount { places, most } => {
                 let (units, one) = (drawn % most, 10_u64.pow(*places));
-                let sign = if drawn % 5 == 0 { "-" } else { "" };
+                let sign = if drawn.is_multiple_of(5) { "-" } else { "" };
                 format!("{sign}{}.{:0width$}", units / one, units % one, width = *places as usize)
             }
             Column::Id { length } => {
