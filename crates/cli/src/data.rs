@@ -8,6 +8,7 @@ use clap::Args;
 use payouts_model::{Clock, Grant, Pair, ParticipantId, PrincipalId, Role, TenantId, Timestamp};
 use payouts_service::Config;
 use payouts_service::config::Overrides;
+use payouts_store::audit::By;
 use payouts_store::sqlite::SqliteStore;
 
 use crate::failure::{Context, Failure};
@@ -35,6 +36,21 @@ impl DataArgs {
 /// Now, as the system says.
 pub fn now() -> Timestamp {
     payouts_model::time::SystemClock.now()
+}
+
+/// Who runs this command, and now: what changes are recorded with.
+pub fn by() -> By {
+    By::operator(operator(|name| std::env::var(name).ok()), now())
+}
+
+/// The user as the environment names it: behind `sudo` both names.
+fn operator(variable: impl Fn(&str) -> Option<String>) -> String {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(set).unwrap_or_else(|| "unknown".to_owned());
+    match set("SUDO_USER") {
+        Some(behind) => format!("{behind} as {user}"),
+        None => user,
+    }
 }
 
 /// A runtime for a command that waits for one thing after the other.
@@ -145,6 +161,17 @@ mod tests {
             assert_eq!(instant(text).unwrap().to_string(), "2027-01-31T00:00:00Z", "{text}");
         }
         assert!(instant("tomorrow").is_err());
+    }
+
+    #[test]
+    fn operators_are_named_as_the_system_does() {
+        let named = |set: &[(&str, &str)]| {
+            operator(|name| set.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert_eq!(named(&[("USER", "ann")]), "ann");
+        assert_eq!(named(&[("USER", ""), ("LOGNAME", "bob")]), "bob");
+        assert_eq!(named(&[("USER", "root"), ("SUDO_USER", "ann")]), "ann as root");
+        assert_eq!(named(&[]), "unknown");
     }
 
     #[test]

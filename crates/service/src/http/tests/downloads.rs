@@ -110,10 +110,10 @@ async fn a_link_lives_as_long_as_its_reasons() {
     let fresh = link(&test, &one).await;
     assert_eq!(test.get(&fresh, "").await.status, StatusCode::OK);
     let grants = test.app.store.grants().await.unwrap();
-    test.app.store.revoke(&grants).await.unwrap();
+    test.app.store.revoke(&grants, &test.by()).await.unwrap();
     let lost = test.get(&fresh, "").await;
     assert_eq!((lost.code().as_str(), lost.header("x-ms-error-code")), ("LinkInvalid", "AuthenticationFailed"));
-    test.app.store.grant(&grants).await.unwrap();
+    test.app.store.grant(&grants, &test.by()).await.unwrap();
     assert_eq!(test.delete(&one, "t/ana").await.status, StatusCode::OK);
     assert_eq!(test.get(&fresh, "").await.code(), "FileNotFound");
     assert!(test.app.blobs.list().await.unwrap().is_empty(), "nothing is left behind");
