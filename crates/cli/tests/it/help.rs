@@ -13,11 +13,13 @@ fn help(args: &[&str]) -> String {
 #[test]
 fn every_command_explains_itself() {
     insta::assert_snapshot!("payouts", help(&["--help"]));
-    for command in ["demo", "serve", "sample", "import", "grant", "grants", "revoke", "token", "export"] {
+    for command in ["demo", "serve", "sample", "import", "grant", "grants", "revoke", "audit", "token", "export"] {
         let text = help(&[command, "--help"]);
         assert!(text.contains("Examples\n  "), "{command} shows no examples: {text}");
         insta::assert_snapshot!(command, text);
     }
+    insta::assert_snapshot!("audit-verify", help(&["audit", "verify", "--help"]));
+    insta::assert_snapshot!("audit-export", help(&["audit", "export", "--help"]));
     insta::assert_snapshot!("grants-apply", help(&["grants", "apply", "--help"]));
 }
 
