@@ -40,17 +40,26 @@ pub fn now() -> Timestamp {
 
 /// Who runs this command, and now: what changes are recorded with.
 pub fn by() -> By {
-    By::operator(operator(|name| std::env::var(name).ok()), now())
+    By::operator(operator(|name| std::env::var(name).ok(), user_id()), now())
 }
 
-/// The user as the environment names it: behind `sudo` both names.
-fn operator(variable: impl Fn(&str) -> Option<String>) -> String {
+/// The user as the environment names it: behind `sudo` both names; without a name the number.
+fn operator(variable: impl Fn(&str) -> Option<String>, user_id: Option<u32>) -> String {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(set).unwrap_or_else(|| "unknown".to_owned());
+    let number = || user_id.map_or_else(|| "unknown".to_owned(), |id| format!("uid {id}"));
+    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(set).unwrap_or_else(number);
     match set("SUDO_USER") {
         Some(behind) => format!("{behind} as {user}"),
         None => user,
     }
+}
+
+/// The number of the user that this process runs as, where the system shows processes as files.
+fn user_id() -> Option<u32> {
+    #[cfg(unix)]
+    return std::fs::metadata("/proc/self").ok().map(|own| std::os::unix::fs::MetadataExt::uid(&own));
+    #[cfg(not(unix))]
+    return None;
 }
 
 /// A runtime for a command that waits for one thing after the other.
@@ -166,12 +175,13 @@ mod tests {
     #[test]
     fn operators_are_named_as_the_system_does() {
         let named = |set: &[(&str, &str)]| {
-            operator(|name| set.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+            operator(|name| set.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()), Some(7))
         };
         assert_eq!(named(&[("USER", "ann")]), "ann");
         assert_eq!(named(&[("USER", ""), ("LOGNAME", "bob")]), "bob");
         assert_eq!(named(&[("USER", "root"), ("SUDO_USER", "ann")]), "ann as root");
-        assert_eq!(named(&[]), "unknown");
+        assert_eq!(named(&[]), "uid 7");
+        assert_eq!(operator(|_| None, None), "unknown");
     }
 
     #[test]

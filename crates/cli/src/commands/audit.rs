@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use payouts_model::Timestamp;
 use payouts_store::Store as _;
-use payouts_store::audit::{Check, Entry, Head};
+use payouts_store::audit::{Broken, Check, Entry, Head};
 use payouts_store::sqlite::SqliteStore;
 use serde_json::{Map, Value};
 
@@ -126,7 +126,7 @@ async fn walk(store: &SqliteStore, mut each: impl FnMut(Vec<Entry>) -> Result<()
 
 async fn verify(data_dir: &Path, noted: Vec<Head>) -> Result<(), Failure> {
     let store = open(data_dir).await?;
-    let not_whole = |broken| {
+    let not_whole = |broken: Broken| {
         Failure::new("the audit record is not whole").because(broken).try_this(
             "keep a copy of payouts.db as it is; a backup and the heads in the log tell what was there before",
         )
@@ -151,10 +151,12 @@ async fn export(data_dir: &Path, within: impl Fn(Option<Timestamp>) -> bool, for
         console::print(&format!("{}\n", COLUMNS.join(",")))?;
     }
     walk(&store, |page| {
-        let mut chosen = page.iter().map(|entry| (entry, members(entry))).filter(|(_, record)| within(at(record)));
+        let chosen = page.iter().map(|entry| (entry, members(entry))).filter(|(_, record)| within(at(record)));
         match format {
-            Format::Csv => console::print(&csv(chosen)?),
-            Format::Jsonl => console::print(&chosen.by_ref().map(|(entry, _)| jsonl(entry)).collect::<String>()),
+            Format::Csv => console::print(&csv_rows(chosen)?),
+            Format::Jsonl => {
+                console::print(&chosen.map(|(entry, record)| jsonl(entry, !record.is_empty())).collect::<String>())
+            }
         }
     })
     .await
@@ -169,21 +171,26 @@ fn at(record: &Map<String, Value>) -> Option<Timestamp> {
     record.get("at").and_then(Value::as_str).and_then(|text| data::instant(text).ok())
 }
 
-/// The text is put in as it was hashed.
-fn jsonl(entry: &Entry) -> String {
+/// The text is put in as it was hashed; one that somebody made unreadable, as a text.
+fn jsonl(entry: &Entry, readable: bool) -> String {
     let Entry { seq, record, hash } = entry;
+    let record = if readable { record.clone() } else { Value::from(record.as_str()).to_string() };
     format!("{{\"seq\":{seq},\"hash\":\"{hash}\",\"record\":{record}}}\n")
 }
 
-fn csv<'a>(records: impl Iterator<Item = (&'a Entry, Map<String, Value>)>) -> Result<String, Failure> {
+/// Takes a member out, as text.
+fn take(members: &mut Map<String, Value>, name: &str) -> String {
+    match members.shift_remove(name) {
+        Some(Value::String(text)) => text,
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
+}
+
+fn csv_rows<'a>(records: impl Iterator<Item = (&'a Entry, Map<String, Value>)>) -> Result<String, Failure> {
     let cannot = "cannot write the list";
     let mut writer = csv::Writer::from_writer(Vec::new());
     for (Entry { seq, record, hash }, mut members) in records {
-        let mut take = |from: &mut Map<String, Value>, name: &str| match from.shift_remove(name) {
-            Some(Value::String(text)) => text,
-            Some(other) => other.to_string(),
-            None => String::new(),
-        };
         let readable = !members.is_empty();
         let mut by = members.shift_remove("by").and_then(|by| by.as_object().cloned()).unwrap_or_default();
         let [at, action, export, request] = ["at", "action", "export", "request"].map(|name| take(&mut members, name));

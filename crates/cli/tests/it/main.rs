@@ -1,6 +1,7 @@
 //! The binary as a process, and the service as its clients see it. One test binary, a module per
 //! topic.
 
+mod audit;
 mod clients;
 mod commands;
 mod demo;
@@ -11,6 +12,7 @@ mod isolation;
 mod kill;
 mod oracles;
 mod round_trip;
+mod secrets;
 mod serve;
 mod tidy;
 mod tokens;

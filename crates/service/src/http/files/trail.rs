@@ -9,7 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, TryStreamExt};
 use payouts_model::ExportId;
 use payouts_store::audit::{Actor, By, Event, Record};
 use tokio::runtime::Handle;
@@ -43,9 +44,9 @@ pub async fn recorded<S, E>(
     download: Download,
     range: Range<u64>,
     stream: S,
-) -> Result<impl Stream<Item = Result<Bytes, E>> + use<S, E>, payouts_store::Error>
+) -> Result<BoxStream<'static, Result<Bytes, E>>, payouts_store::Error>
 where
-    S: Stream<Item = Result<Bytes, E>>,
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
 {
     let asked_bytes = range.end - range.start;
     let Download { export, by: _, request } = download.clone();
@@ -57,10 +58,15 @@ where
         trail.refused = true;
         return Err(error);
     }
-    Ok(stream.inspect_ok(move |piece| trail.sent_bytes += piece.len() as u64))
+    // By a method, so that the stream owns the whole trail and not its counter alone.
+    Ok(stream.inspect_ok(move |piece| trail.sent(piece.len())).boxed())
 }
 
 impl Trail {
+    fn sent(&mut self, bytes: usize) {
+        self.sent_bytes += bytes as u64;
+    }
+
     fn record(&self, event: Event) -> Record {
         Record::new(&By { actor: self.download.by.clone(), at: self.app.clock.now() }, event)
     }
