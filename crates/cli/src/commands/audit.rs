@@ -28,16 +28,16 @@ Examples
   payouts audit verify --data ./data --head 1284:9f0c… --head 1310:77ab…
 
 Every record holds a hash of itself and of the one before. A changed or missing record is found by
-that alone; that records were cut off at the end, or that somebody computed all hashes anew, is found
-with a head that was noted before. Exit code 1: the record is not whole, and stderr says where.";
+that alone. That records were cut off at the end, or that somebody computed all hashes anew, is
+found with a head that was noted before. Exit code 1: not whole, and stderr says where.";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples
   payouts audit export --data ./data > audit.csv
   payouts audit export --data ./data --since 2026-06-01 --until 2026-07-01 --format jsonl
 
-A line of jsonl holds seq, hash and record. The hash is SHA-256 over three lines: seq, the hash of the
-record before (64 zeros before the first), and the record's text as it stands; each with a line feed.";
+A line of jsonl holds seq, hash and record. The hash is SHA-256 over three lines, each with a line
+feed: seq, the hash of the record before (64 zeros before the first), the record as it stands.";
 
 /// Records that are read at a time.
 const PAGE: u64 = 2_000;
