@@ -11,6 +11,7 @@
 //! to the user, and so are files.
 
 mod read;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -29,6 +30,8 @@ use payouts_model::ExportId;
 use tracing::warn;
 
 use crate::{BlobName, BlobStore, BlobWriter, Error};
+
+pub use survey::{Survey, survey};
 
 const PARTIAL: &str = "partial";
 
@@ -59,8 +62,7 @@ impl LocalBlobs {
     }
 
     fn path(&self, name: BlobName) -> PathBuf {
-        let file = file_name(name);
-        self.root.join(&file[..2]).join(file)
+        path_under(&self.root, name)
     }
 
     /// Runs what blocks on a thread for that.
@@ -85,11 +87,7 @@ impl LocalBlobs {
     fn list_now(&self) -> Result<Vec<BlobName>, Error> {
         let mut names = Vec::new();
         for folder in entries(&self.root)? {
-            let prefix = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-            if prefix.len() != 2 || !prefix.bytes().all(hex) || !folder.is_dir() {
-                continue;
-            }
+            let Some(prefix) = blob_folder(&folder) else { continue };
             for path in entries(&folder)? {
                 let text = path.file_name().and_then(|n| n.to_str());
                 match text.filter(|t| t.starts_with(&prefix)).and_then(parse_file_name) {
@@ -146,9 +144,22 @@ impl BlobStore for LocalBlobs {
     }
 }
 
+/// Where a blob lies under the folder `root`.
+pub fn path_under(root: &Path, name: BlobName) -> PathBuf {
+    let file = file_name(name);
+    root.join(&file[..2]).join(file)
+}
+
 fn file_name(name: BlobName) -> String {
     let BlobName::ExportFile { export, fence } = name;
     format!("{export}.{fence}")
+}
+
+/// The two digits that a folder of blobs is named by, if it is one.
+fn blob_folder(folder: &Path) -> Option<String> {
+    let prefix = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    (prefix.len() == 2 && prefix.bytes().all(hex) && folder.is_dir()).then_some(prefix)
 }
 
 /// The name that has exactly this file name.

@@ -10,12 +10,12 @@
 mod background;
 mod block;
 mod decode;
-mod existing;
+pub(crate) mod existing;
 mod layout;
-mod lock;
+pub(crate) mod lock;
 mod merge;
 mod merged;
-mod output;
+pub(crate) mod output;
 mod parse;
 mod pipeline;
 mod ranges;

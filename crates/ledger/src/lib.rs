@@ -9,6 +9,7 @@ pub mod sample;
 pub mod snapshot;
 pub mod source;
 pub mod table;
+pub mod upkeep;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -172,7 +173,7 @@ impl Ledger {
         if let Some(source) = self.sources.get(&report) {
             return Err(Error::Invalid(format!(
                 "{report} is read from {}, which something else writes (`table` under [reports.{report}]); \
-                 import there with the tool that owns it, or remove that line to import into the service's own table",
+                 change it with the tool that owns it, or remove that line to use the service's own table",
                 source.table.display()
             )));
         }

@@ -8,6 +8,7 @@
 pub(crate) mod hints;
 pub(crate) mod log;
 mod order;
+pub(crate) mod replay;
 mod stats;
 mod vacuum;
 mod writer;
@@ -22,6 +23,7 @@ use crate::Error;
 
 pub use hints::{Hints, Lengths, Marks, ROWS_PER_MARK};
 pub use order::{Key, KeyOrder, KeyRange};
+pub use vacuum::{Keep, Vacuumed};
 pub use writer::{FileWriter, NewFile, WriterOptions, discard};
 
 /// The arrow type in which a field is stored.
@@ -132,6 +134,38 @@ impl Table {
     /// Replaces `removes` by `adds` in one commit and returns the new version. Durable when it
     /// returns. [`Error::Conflict`] if the table is no longer at this version: nothing has changed.
     pub fn commit(&self, removes: &[TableFile], adds: &[NewFile], note: &CommitNote) -> Result<u64, Error> {
+        self.commit_files(removes, adds, note, true)
+    }
+
+    /// The same where only the layout of the files changes: rows and their order stay as they are.
+    pub(crate) fn commit_layout(
+        &self,
+        removes: &[TableFile],
+        adds: &[NewFile],
+        note: &CommitNote,
+    ) -> Result<u64, Error> {
+        self.commit_files(removes, adds, note, false)
+    }
+
+    fn commit_files(
+        &self,
+        removes: &[TableFile],
+        adds: &[NewFile],
+        note: &CommitNote,
+        data_change: bool,
+    ) -> Result<u64, Error> {
+        let adds: Vec<_> = adds.iter().map(|file| log::add(file, note.now, data_change)).collect::<Result<_, _>>()?;
+        self.commit_lines(removes, adds, note, data_change)
+    }
+
+    /// [`Table::commit`] with the lines of the log that add files.
+    pub(crate) fn commit_lines(
+        &self,
+        removes: &[TableFile],
+        adds: Vec<serde_json::Value>,
+        note: &CommitNote,
+        data_change: bool,
+    ) -> Result<u64, Error> {
         let version = self.version.map_or(0, |v| v + 1);
         let mut lines = vec![log::commit_info(self.version, note)];
         if self.version.is_none() {
@@ -140,10 +174,8 @@ impl Table {
         if let Some(metadata) = self.new_metadata(note)? {
             lines.push(metadata);
         }
-        lines.extend(removes.iter().map(|f| log::remove(f, note.now)));
-        for file in adds {
-            lines.push(log::add(file, note.now)?);
-        }
+        lines.extend(removes.iter().map(|f| log::remove(f, note.now, data_change)));
+        lines.extend(adds);
         log::write(&self.root, self.report.name, version, &lines)?;
         if version > 0 && version.is_multiple_of(log::CHECKPOINT_EVERY) {
             // Readers only get slower without it; the commit itself is done.
@@ -154,10 +186,9 @@ impl Table {
         Ok(version)
     }
 
-    /// Deletes data files that no version since `cutoff` needs and that are older than that
-    /// themselves; returns how many. Older versions can no longer be read afterwards.
-    pub fn vacuum(&self, cutoff: Timestamp) -> Result<u64, Error> {
-        vacuum::run(self, cutoff)
+    /// Deletes data files that nobody needs any more: see [`vacuum`].
+    pub fn vacuum(&self, keep: &Keep, dry_run: bool) -> Result<Vacuumed, Error> {
+        vacuum::run(self, keep, dry_run)
     }
 
     /// The metadata action, where the table is new or its columns are no longer the report's.

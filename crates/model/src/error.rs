@@ -82,6 +82,8 @@ codes! {
     NotAcceptable = 406,
     /// The manifest is there once the Export has ended.
     NotReady = 409,
+    /// The operator holds the Export: it cannot be deleted until it is released.
+    ExportHeld = 409,
     /// The file is not the one that a condition of the request names.
     PreconditionFailed = 412,
     /// The body is larger than the limit.

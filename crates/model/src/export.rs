@@ -206,6 +206,15 @@ pub struct Export {
     pub warnings: Vec<Warning>,
     /// Counts every change of the row: the base of its ETag.
     pub revision: u64,
+    /// Since when an operator holds it: retention and DELETE leave it and its file alone.
+    pub held_at: Option<Timestamp>,
+}
+
+impl Export {
+    /// Whether the file's time is over. That of a held Export is not until it is released.
+    pub fn file_expired(&self, now: Timestamp) -> bool {
+        self.held_at.is_none() && self.file_expires_at.is_some_and(|at| at <= now)
+    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,10 @@ pub struct Manifest {
     pub data_version: Option<u64>,
     /// The newest import in that version.
     pub data_as_of: Option<String>,
+    /// Until when that version stays readable, so that the same request over it gives the same
+    /// bytes; `None` where the service cannot promise it.
+    #[serde(default)]
+    pub reproducible_until: Option<String>,
     /// The columns, in file order.
     pub columns: Vec<String>,
     /// The IANA time zone that ruled bare dates.
@@ -202,6 +206,8 @@ pub struct Extras {
     pub data_version: Option<u64>,
     /// The newest import in that version.
     pub data_as_of: Option<Timestamp>,
+    /// Until when that version stays readable.
+    pub reproducible_until: Option<Timestamp>,
     /// What was done, in order.
     pub steps: Vec<Step>,
     /// Warnings besides those of the Export.
@@ -238,7 +244,7 @@ impl Manifest {
 
     /// All that does not depend on a file; Failed.
     fn base(export: &Export, extras: Extras) -> Self {
-        let Extras { data_version, data_as_of, steps, warnings } = extras;
+        let Extras { data_version, data_as_of, reproducible_until, steps, warnings } = extras;
         let query = &export.query;
         Self {
             manifest_version: MANIFEST_VERSION,
@@ -260,6 +266,7 @@ impl Manifest {
             scope: ScopeSummary::from(&export.scope),
             data_version: data_version.or(export.data_version),
             data_as_of: data_as_of.map(|at| at.to_string()),
+            reproducible_until: reproducible_until.map(|at| at.to_string()),
             columns: query.columns.clone(),
             time_zone: query.time_zone.clone(),
             file_format: query.format.to_string(),

@@ -107,6 +107,8 @@ pub struct Retention {
     pub file_days: i64,
     /// Exports and manifests, in days.
     pub export_days: i64,
+    /// Old versions of the ledger, in days: what `reproducibleUntil` promises.
+    pub version_days: i64,
 }
 
 /// Limits of the HTTP side.

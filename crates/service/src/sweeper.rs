@@ -11,10 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use payouts_blob::BlobName;
+use payouts_blob::local::survey;
+use payouts_model::Timestamp;
+use payouts_store::{Due, DueWhat, Store};
 use tracing::{info, warn};
 
 use crate::shutdown::Stop;
-use crate::{App, metrics};
+use crate::{App, Config, metrics};
 
 /// Between two sweeps, in milliseconds.
 const SWEEP_EVERY_MS: u64 = 60_000;
@@ -80,6 +83,69 @@ pub async fn sweep(app: &App, garbage: bool) -> Swept {
     swept
 }
 
+/// Something that a sweep would delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueItem {
+    /// The Export's id, or the file's path.
+    pub which: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why something would be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The file's days are over.
+    FileExpired {
+        /** since when */
+        expired_at: Timestamp,
+        /** its bytes */
+        size_bytes: u64,
+    },
+    /// The Export's years are over.
+    ExportExpired {
+        /** when it ended */
+        ended_at: Timestamp,
+    },
+    /// No Export owns the file.
+    NoOwner,
+}
+
+/// What the next sweep would delete. Changes nothing, and may run beside the service.
+pub async fn due(
+    config: &Config,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Vec<DueItem>, Box<dyn std::error::Error + Send + Sync>> {
+    let before = export_cutoff(config, now);
+    let listed = store.due(now, before, u64::MAX).await?;
+    let mut due: Vec<DueItem> = listed
+        .into_iter()
+        .map(|Due { export, what }| DueItem {
+            which: export.id.to_string(),
+            reason: match what {
+                DueWhat::File { expired_at } => {
+                    Reason::FileExpired { expired_at, size_bytes: export.file.map_or(0, |f| f.size_bytes) }
+                }
+                DueWhat::Export { ended_at } => Reason::ExportExpired { ended_at },
+            },
+        })
+        .collect();
+    let root = config.files_dir();
+    let found = tokio::task::spawn_blocking(move || survey(&root)).await??;
+    for (BlobName::ExportFile { export, fence }, path) in found.files {
+        if !store.owns_file(export, fence).await? && path.exists() {
+            due.push(DueItem { which: path.display().to_string(), reason: Reason::NoOwner });
+        }
+    }
+    Ok(due)
+}
+
+/// Exports that ended before this go.
+fn export_cutoff(config: &Config, now: Timestamp) -> Timestamp {
+    now.plus_ms(config.retention.export_days.saturating_mul(DAY_MS).saturating_neg())
+}
+
 async fn expire_files(app: &App, swept: &mut Swept) -> Result<(), payouts_store::Error> {
     loop {
         let expired = app.store.expire_files(app.clock.now(), BATCH).await?;
@@ -95,8 +161,7 @@ async fn expire_files(app: &App, swept: &mut Swept) -> Result<(), payouts_store:
 }
 
 async fn purge(app: &App, swept: &mut Swept) -> Result<(), payouts_store::Error> {
-    let keep_ms = app.config.retention.export_days.saturating_mul(DAY_MS);
-    let before = app.clock.now().plus_ms(keep_ms.saturating_neg());
+    let before = export_cutoff(&app.config, app.clock.now());
     loop {
         let purged = app.store.purge(before, BATCH).await?;
         swept.exports_purged += purged;

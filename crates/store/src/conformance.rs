@@ -4,7 +4,6 @@
 //! Each function gets a [`Fixture`] with an empty database. Nothing here knows a backend.
 
 pub mod acceptance;
-pub mod audit;
 pub mod durability;
 pub mod grants;
 pub mod queue;
@@ -21,7 +20,6 @@ use payouts_model::{
     Timestamp, Viewer,
 };
 
-use crate::audit::By;
 use crate::{Accepted, Claim, Completion, CreateExport, IdempotencyKey, Store};
 
 /// A database of one's own.
@@ -41,8 +39,6 @@ macro_rules! conformance_tests {
             acceptance: new_exports_are_queued, same_key_replays, key_is_free_again, key_holds_a_day,
                 keys_belong_to_one_principal, full_queue_refuses, fifty_with_one_key_make_one,
                 limit_is_exact_among_many, one_callers_fault_is_its_own, order_is_kept, callers_may_go_away;
-            audit: what_is_done_is_recorded, nothing_is_recorded_that_was_not_done, many_writers_make_one_chain,
-                pages_hold_every_record_once, it_is_never_swept;
             durability: everything_survives_a_new_store, another_process_sees_it_at_once;
             grants: pairs_add_up, grants_run_out, granting_again_changes_until, revoking_takes_exactly_those,
                 applying_makes_it_so, names_that_look_like_all_are_not,
@@ -50,7 +46,8 @@ macro_rules! conformance_tests {
             queue: oldest_first_within_a_tenant, fewest_running_first, tenants_take_turns, ended_leases_are_claimed_again,
                 ten_lost_leases_are_enough, taken_back_at_once, delays_are_honoured, handed_back_at_once,
                 positions_count_from_one, positions_in_long_queues, eight_claimers_take_each_once;
-            retention: files_expire_once, purging_spares_files, keys_are_purged_after_a_day;
+            retention: files_expire_once, purging_spares_files, keys_are_purged_after_a_day, a_hold_stops_everything,
+                what_is_due_is_what_goes, versions_are_in_use_as_promised;
             visibility: scope_decides, admins_see_states, makers_and_admins_delete, deleting_frees_everything,
                 lists_page_newest_first, lists_narrow, manifests_need_the_whole_scope, counts_add_up;
             work: data_version_is_fixed_once, progress_never_goes_back, completing_publishes, old_fences_change_nothing,
@@ -82,11 +79,6 @@ pub const ATTEMPTS_MAX: u32 = 3;
 /// An instant `ms` after the start.
 pub fn after(ms: i64) -> Timestamp {
     START.plus_ms(ms)
-}
-
-/// Somebody who grants.
-pub fn by() -> By {
-    By::operator("op", START)
 }
 
 /// An id made of a number.
@@ -180,6 +172,7 @@ pub fn completion(claim: &Claim, rows: u64) -> Completion {
         },
         manifest: format!("{{\"rowCount\":{rows}}}"),
         file_expires_at: after(1_000_000),
+        reproducible_until: Some(after(500_000)),
         warnings: Vec::new(),
     }
 }

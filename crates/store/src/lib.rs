@@ -1,10 +1,10 @@
-//! Where Exports, grants, idempotency keys and the audit record live: one trait, one conformance
-//! suite for all.
+//! Where Exports, grants and idempotency keys live: one trait, one conformance suite for all.
 
-pub mod audit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod sqlite;
+
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use payouts_model::export::{FileInfo, Query};
@@ -13,7 +13,6 @@ use payouts_model::{
     Viewer, Warning,
 };
 
-use audit::{By, Entry, Head, Record};
 pub use sqlite::SqliteStore;
 
 /// What went wrong with the store.
@@ -39,6 +38,17 @@ pub enum Error {
         /** the database */
         path: String,
         /** the first version of the tables that is unknown here, or not as it is known here */
+        version: i64,
+    },
+    /// The tables are of an older version, and this is only for reading.
+    #[error(
+        "{path} has the tables of an older version of payouts ({version}): start the service once, which brings them \
+         up to date"
+    )]
+    NotUpgraded {
+        /** the database */
+        path: String,
+        /** the version of its tables */
         version: i64,
     },
     /// A row that this version cannot read.
@@ -132,6 +142,8 @@ pub enum Deleted {
     Gone(Box<Export>),
     /// Visible, but made by somebody else, and the viewer is no admin.
     NotTheOwner,
+    /// An operator holds it: nobody deletes it until it is released.
+    Held,
     /// Not there, or not visible.
     NotFound,
 }
@@ -154,8 +166,34 @@ pub struct Completion {
     pub manifest: String,
     /// When the file goes.
     pub file_expires_at: Timestamp,
+    /// Until when its data version stays readable, as its manifest says.
+    pub reproducible_until: Option<Timestamp>,
     /// Warnings to add.
     pub warnings: Vec<Warning>,
+}
+
+/// Something that retention would delete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Due {
+    /// The Export as it is.
+    pub export: Export,
+    /// What goes, and why.
+    pub what: DueWhat,
+}
+
+/// What retention would delete of an Export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DueWhat {
+    /// Its file: its time was over at this instant.
+    File {
+        /** when */
+        expired_at: Timestamp,
+    },
+    /// The Export and its manifest: it ended at this instant, too long ago.
+    Export {
+        /** when */
+        ended_at: Timestamp,
+    },
 }
 
 /// How a worker lets go without completing.
@@ -185,8 +223,7 @@ pub enum LetGo {
 ///
 /// Guarantees: an accepted Export is durable before `accept` returns; every move filters on its
 /// legal states (see `payouts_model::export::Move`) and, for workers, on the fence: a call with an
-/// old fence changes nothing and says so. What is accepted, deleted, granted or revoked is recorded
-/// (see [`audit`]) in the transaction that does it: neither exists without the other.
+/// old fence changes nothing and says so.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Accepts an Export, unless its key was used or the tenant's queue is full. What is accepted
@@ -251,11 +288,21 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Whether a blob is owned: of a Completed Export whose file is still there, or of a running
     /// attempt with this fence.
     async fn owns_file(&self, id: ExportId, fence: u64) -> Result<bool, Error>;
-    /// Marks files as gone that expired before `now`; answers what was marked, to be deleted.
+    /// Marks files as gone that expired before `now`; answers what was marked, to be deleted. Held
+    /// Exports keep theirs.
     async fn expire_files(&self, now: Timestamp, max: u64) -> Result<Vec<(ExportId, u64)>, Error>;
     /// Deletes Exports that ended before `before` and have no file any more (those with one wait
-    /// for [`Store::expire_files`]); answers how many.
+    /// for [`Store::expire_files`]), held ones apart; answers how many.
     async fn purge(&self, before: Timestamp, max: u64) -> Result<u64, Error>;
+    /// What [`Store::expire_files`] and [`Store::purge`] with these instants would delete: at most
+    /// `max` of each, those that wait longest first. An Export whose file goes is not told of again.
+    async fn due(&self, now: Timestamp, before: Timestamp, max: u64) -> Result<Vec<Due>, Error>;
+    /// Holds an Export since `held_at`, or releases it (`None`). One that is held already stays
+    /// held since when it was. Answers it as it is then; `None`: there is no such Export.
+    async fn hold(&self, id: ExportId, held_at: Option<Timestamp>) -> Result<Option<Export>, Error>;
+    /// Data versions of `report` that must stay readable at `now`: those of Exports that have not
+    /// ended, and those that manifests promise.
+    async fn versions_in_use(&self, report: ReportName, now: Timestamp) -> Result<BTreeSet<u64>, Error>;
     /// Deletes idempotency keys older than 24 hours; answers how many.
     async fn purge_keys(&self, now: Timestamp) -> Result<u64, Error>;
 
@@ -265,19 +312,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn grants(&self) -> Result<Vec<Grant>, Error>;
     /// Adds grants (the same pair for the same holder and role again: `until` is replaced).
     /// Answers how many were new or changed.
-    async fn grant(&self, grants: &[Grant], by: &By) -> Result<u64, Error>;
+    async fn grant(&self, grants: &[Grant]) -> Result<u64, Error>;
     /// Removes exactly these grants (by holder, pair and role). Answers how many.
-    async fn revoke(&self, grants: &[Grant], by: &By) -> Result<u64, Error>;
+    async fn revoke(&self, grants: &[Grant]) -> Result<u64, Error>;
     /// Makes the grants exactly these, in one transaction. Answers (added, removed).
-    async fn apply_grants(&self, grants: &[Grant], by: &By) -> Result<(u64, u64), Error>;
-
-    /// Records what happened outside the database. Durable when it returns; answers a head that
-    /// has it. Records of ended downloads may be kept back for a moment, to be written with others.
-    async fn audit(&self, record: &Record) -> Result<Head, Error>;
-    /// The newest audit record.
-    async fn audit_head(&self) -> Result<Head, Error>;
-    /// The first `max` audit records behind number `after`, in order, as they are stored.
-    async fn audit_entries(&self, after: u64, max: u64) -> Result<Vec<Entry>, Error>;
+    async fn apply_grants(&self, grants: &[Grant]) -> Result<(u64, u64), Error>;
 
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), Error>;

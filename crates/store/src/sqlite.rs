@@ -8,8 +8,9 @@
 //! [`Move`](payouts_model::export::Move).
 
 mod accept;
-mod audit;
 mod grants;
+mod hold;
+mod inspect;
 mod read;
 mod rows;
 mod sweep;
@@ -17,6 +18,7 @@ mod sweep;
 mod tests;
 mod work;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,13 +26,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use payouts_model::{ExportId, Grant, PrincipalId, ReportName, Role, Scope, Status, TenantId, Timestamp, Viewer};
+use payouts_model::{
+    Export, ExportId, Grant, PrincipalId, ReportName, Role, Scope, Status, TenantId, Timestamp, Viewer,
+};
 use sqlx::Sqlite;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
-use crate::audit::{By, Entry, Head, Record};
-use crate::{Accepted, Claim, Completion, CreateExport, Deleted, Error, LetGo, Page, Store, Visible};
+use crate::{Accepted, Claim, Completion, CreateExport, Deleted, Due, Error, LetGo, Page, Store, Visible};
+pub use inspect::{OpenExport, StoredFile};
 use rows::ScopeCache;
 
 /// The file's name under the data directory.
@@ -57,7 +61,6 @@ pub struct SqliteStore {
     readers: SqlitePool,
     scopes: Arc<ScopeCache>,
     line: accept::Line,
-    trail: audit::Trail,
     access: grants::AccessCache,
 }
 
@@ -104,8 +107,40 @@ impl SqliteStore {
         drop(guard);
         let scopes = Arc::new(ScopeCache::default());
         let line = accept::Line::open(writer.clone(), scopes.clone());
-        let trail = audit::Trail::open(writer.clone());
-        Ok(Self { writer, readers, scopes, line, trail, access: grants::AccessCache::default() })
+        Ok(Self { writer, readers, scopes, line, access: grants::AccessCache::default() })
+    }
+
+    /// Opens the database of `data_dir` for reading alone, beside whoever works with it: nothing is
+    /// made, changed or brought up to date, and every write fails. `None` if there is no database.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or another version of the program wrote its tables.
+    pub async fn open_read_only(data_dir: &Path) -> Result<Option<Self>, Error> {
+        let path = data_dir.join(FILE_NAME);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS));
+        let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let readers = pool.connect_with(options).await.map_err(at("open", true))?;
+        let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
+            .fetch_one(&readers)
+            .await
+            .map_err(at("read the version of the tables", true))?;
+        let known = sqlx::migrate!("./migrations").iter().map(|m| m.version).max().unwrap_or_default();
+        let version = found.unwrap_or_default();
+        let path = path.display().to_string();
+        match version.cmp(&known) {
+            std::cmp::Ordering::Less => return Err(Error::NotUpgraded { path, version }),
+            std::cmp::Ordering::Greater => return Err(Error::OtherVersion { path, version }),
+            std::cmp::Ordering::Equal => {}
+        }
+        let scopes = Arc::new(ScopeCache::default());
+        let line = accept::Line::open(readers.clone(), scopes.clone());
+        Ok(Some(Self { writer: readers.clone(), readers, scopes, line, access: grants::AccessCache::default() }))
     }
 
     /// Waits for what is under way and closes the file.
@@ -227,9 +262,9 @@ impl Store for SqliteStore {
         viewer: &Viewer,
         report: ReportName,
         id: ExportId,
-        now: Timestamp,
+        _now: Timestamp,
     ) -> Result<Deleted, Error> {
-        self.delete_export(viewer, report, id, now).await
+        self.delete_export(viewer, report, id).await
     }
 
     async fn claim(
@@ -282,6 +317,15 @@ impl Store for SqliteStore {
     async fn purge(&self, before: Timestamp, max: u64) -> Result<u64, Error> {
         self.purge_exports(before, max).await
     }
+    async fn due(&self, now: Timestamp, before: Timestamp, max: u64) -> Result<Vec<Due>, Error> {
+        self.list_due(now, before, max).await
+    }
+    async fn hold(&self, id: ExportId, held_at: Option<Timestamp>) -> Result<Option<Export>, Error> {
+        self.set_hold(id, held_at).await
+    }
+    async fn versions_in_use(&self, report: ReportName, now: Timestamp) -> Result<BTreeSet<u64>, Error> {
+        self.data_versions_in_use(report, now).await
+    }
     async fn purge_keys(&self, now: Timestamp) -> Result<u64, Error> {
         self.purge_old_keys(now).await
     }
@@ -292,24 +336,14 @@ impl Store for SqliteStore {
     async fn grants(&self) -> Result<Vec<Grant>, Error> {
         self.all_grants().await
     }
-    async fn grant(&self, grants: &[Grant], by: &By) -> Result<u64, Error> {
-        self.add_grants(grants, by).await
+    async fn grant(&self, grants: &[Grant]) -> Result<u64, Error> {
+        self.add_grants(grants).await
     }
-    async fn revoke(&self, grants: &[Grant], by: &By) -> Result<u64, Error> {
-        self.remove_grants(grants, by).await
+    async fn revoke(&self, grants: &[Grant]) -> Result<u64, Error> {
+        self.remove_grants(grants).await
     }
-    async fn apply_grants(&self, grants: &[Grant], by: &By) -> Result<(u64, u64), Error> {
-        self.replace_grants(grants, by).await
-    }
-
-    async fn audit(&self, record: &Record) -> Result<Head, Error> {
-        self.append_record(record).await
-    }
-    async fn audit_head(&self) -> Result<Head, Error> {
-        self.newest_record().await
-    }
-    async fn audit_entries(&self, after: u64, max: u64) -> Result<Vec<Entry>, Error> {
-        self.records_after(after, max).await
+    async fn apply_grants(&self, grants: &[Grant]) -> Result<(u64, u64), Error> {
+        self.replace_grants(grants).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -91,20 +91,20 @@ fn open(file: &TableFile) -> Result<File, Error> {
 }
 
 /// Batches of the table's newest schema out of one file.
-pub(super) struct Batches {
+pub(crate) struct Batches {
     reader: ParquetRecordBatchReader,
     schema: SchemaRef,
 }
 
 impl Batches {
-    /// All columns of `file`.
-    pub fn open(file: &TableFile, shape: &Shape) -> Result<Self, Error> {
+    /// The columns of `schema` out of `file`.
+    pub fn open(file: &TableFile, schema: &SchemaRef) -> Result<Self, Error> {
         let reader = ParquetRecordBatchReaderBuilder::try_new(open(file)?)?.with_batch_size(READ_ROWS).build()?;
-        Ok(Self { reader, schema: shape.schema.clone() })
+        Ok(Self { reader, schema: schema.clone() })
     }
 
     /// Only these fields of `file`, for which the other columns are not there at all.
-    pub fn project(file: &TableFile, shape: &Shape, fields: &[usize]) -> Result<Self, Error> {
+    pub(super) fn project(file: &TableFile, shape: &Shape, fields: &[usize]) -> Result<Self, Error> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(open(file)?)?;
         let names: Vec<&str> = fields.iter().map(|&i| &*shape.report.fields[i].name).collect();
         let mask = ProjectionMask::columns(builder.parquet_schema(), names);
@@ -179,7 +179,7 @@ impl<'a> Existing<'a> {
                     return Ok(());
                 };
                 self.next_file = number + 1;
-                self.batches = Some((number, Batches::open(&self.files.0[number].file, self.shape)?, 0));
+                self.batches = Some((number, Batches::open(&self.files.0[number].file, &self.shape.schema)?, 0));
                 continue;
             };
             match batches.next() {

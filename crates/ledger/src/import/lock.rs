@@ -10,7 +10,7 @@ use crate::Error;
 
 /// The lock on a table's imports and the scratch folder, which goes when it is dropped.
 #[derive(Debug)]
-pub(super) struct Workplace {
+pub(crate) struct Workplace {
     scratch: PathBuf,
     _lock: File,
 }

@@ -194,7 +194,7 @@ impl<'a> Output<'a> {
             return Ok(());
         }
         self.flush()?;
-        let mut batches = Batches::open(&self.files.0[number].file, self.shape)?;
+        let mut batches = Batches::open(&self.files.0[number].file, &self.shape.schema)?;
         while left > 0 {
             let batch = batches
                 .next()
@@ -324,7 +324,9 @@ pub(super) fn ledger_sums(shape: &Shape, files: &LedgerFiles) -> Result<Sums, Er
     Ok(sums)
 }
 
-fn remember_prefix(scratch: &Path, prefix: &str) -> Result<(), Error> {
+/// Notes the prefix of files that are about to be written, so that a later run can delete them if
+/// this one is killed before its commit.
+pub(crate) fn remember_prefix(scratch: &Path, prefix: &str) -> Result<(), Error> {
     use std::io::Write;
     let path = scratch.join(PREFIXES);
     let write = || {

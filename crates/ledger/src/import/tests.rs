@@ -145,7 +145,7 @@ impl Place {
         let shape = Shape::new(&self.report).unwrap();
         let mut rows = Vec::new();
         for file in self.ledger.table(self.report.name).unwrap().files() {
-            for batch in Batches::open(file, &shape).unwrap() {
+            for batch in Batches::open(file, &shape.schema).unwrap() {
                 let batch = batch.unwrap();
                 for row in 0..batch.num_rows() {
                     rows.push(

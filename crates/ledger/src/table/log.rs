@@ -6,8 +6,9 @@
 //! Invariant: a state is handed out only if every row of its files is a row of the table: tables
 //! with deletion vectors, mapped columns or features that are not understood are refused.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+mod commit;
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -15,15 +16,19 @@ use deltalake_core::kernel::StructType;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use payouts_model::{Report, ReportName, Timestamp};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{CommitNote, Hints, Key, KeyRange, NewFile, TableFile};
 use crate::Error;
 
+pub(crate) use commit::{Commit, commit, content_version, data_as_of, lines};
+
 /// A checkpoint is written at every so many versions, so that readers need not replay more.
 pub(crate) const CHECKPOINT_EVERY: u64 = 10;
+
+/// The property of a commit that says which version it restored.
+pub(crate) const RESTORED: &str = "payouts.restored.version";
 
 const FIRST: &str = "payouts.first";
 const LAST: &str = "payouts.last";
@@ -152,6 +157,10 @@ fn load_error(root: &Path, report: ReportName, version: u64, error: DeltaTableEr
     Error::Delta(error)
 }
 
+fn rows_of(stats: Option<&str>) -> Option<u64> {
+    serde_json::from_str::<Value>(stats?).ok()?.get("numRecords")?.as_u64()
+}
+
 fn log_file(root: &Path, add: deltalake_core::kernel::Add) -> Result<LogFile, String> {
     let path = match Url::parse(&add.path) {
         Ok(url) if url.scheme() == "file" => {
@@ -176,11 +185,7 @@ fn log_file(root: &Path, add: deltalake_core::kernel::Add) -> Result<LogFile, St
         marks: text(MARKS).and_then(|t| serde_json::from_str(t).ok()),
         id_lengths: text(ID_LENGTHS).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default(),
     };
-    let rows = add
-        .stats
-        .as_deref()
-        .and_then(|s| serde_json::from_str::<Value>(s).ok())
-        .and_then(|s| s.get("numRecords")?.as_u64());
+    let rows = rows_of(add.stats.as_deref());
     // An empty text is how the log writes an empty value.
     let value = |v: Option<String>| v.filter(|text| !text.is_empty());
     let mut partition_values: Vec<_> = add.partition_values.into_iter().map(|(n, v)| (n, value(v))).collect();
@@ -246,93 +251,6 @@ fn property<'a>(metadata: &'a Value, name: &str) -> Option<&'a str> {
     metadata.get("configuration")?.get(name)?.as_str()
 }
 
-/// The lines of a commit that matter here.
-#[derive(Deserialize)]
-struct Line {
-    #[serde(rename = "commitInfo")]
-    commit_info: Option<Info>,
-    add: Option<Change>,
-    remove: Option<Change>,
-}
-
-#[derive(Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Info {
-    timestamp: Option<i64>,
-    in_commit_timestamp: Option<i64>,
-    user_metadata: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Change {
-    path: String,
-    #[serde(default)]
-    data_change: bool,
-}
-
-/// What a commit says of itself.
-pub(crate) struct Commit {
-    /// Its time, in milliseconds in the log.
-    pub at: Timestamp,
-    /// Whether it changes data (not only the layout of files).
-    pub changes_data: bool,
-    /// The paths that it removes, as they stand in the log.
-    pub removed: Vec<String>,
-    /// The properties of its note.
-    pub user_metadata: Option<Value>,
-}
-
-/// One commit, `None` if its file is gone.
-pub(crate) fn commit(root: &Path, version: u64) -> Result<Option<Commit>, Error> {
-    let path = commit_path(root, version);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io(format!("reading {}", path.display()))(error)),
-    };
-    let mut info = Info::default();
-    let mut changes_data = false;
-    let mut removed = Vec::new();
-    for line in BufReader::new(&file).lines() {
-        let line = line.map_err(io(format!("reading {}", path.display())))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let line: Line = serde_json::from_str(&line).map_err(|e| Error::Invalid(format!("{}: {e}", path.display())))?;
-        changes_data |= [&line.add, &line.remove].into_iter().flatten().any(|c| c.data_change);
-        removed.extend(line.remove.map(|r| r.path));
-        info = line.commit_info.unwrap_or(info);
-    }
-    let at = match info.in_commit_timestamp.or(info.timestamp) {
-        Some(ms) => Timestamp(ms.saturating_mul(1000)),
-        None => {
-            let modified =
-                file.metadata().and_then(|m| m.modified()).map_err(io(format!("reading {}", path.display())))?;
-            Timestamp(chrono::DateTime::<chrono::Utc>::from(modified).timestamp_millis() * 1000)
-        }
-    };
-    let user_metadata = match info.user_metadata {
-        Some(Value::String(text)) => serde_json::from_str(&text).ok().or(Some(Value::String(text))),
-        other => other,
-    };
-    Ok(Some(Commit { at, changes_data, removed, user_metadata }))
-}
-
-/// When the newest data up to `version` was committed. Where the log no longer says, the newest
-/// file's time stands in.
-pub(crate) fn data_as_of(root: &Path, version: u64, files: &[LogFile]) -> Result<Timestamp, Error> {
-    let mut first = None;
-    for version in (0..=version).rev() {
-        match commit(root, version)? {
-            Some(commit) if commit.changes_data => return Ok(commit.at),
-            Some(commit) => first = (version == 0).then_some(commit.at),
-            None => break,
-        }
-    }
-    Ok(first.or_else(|| files.iter().map(|f| f.modified).max()).unwrap_or(Timestamp(0)))
-}
-
 /// The commit info line.
 pub(super) fn commit_info(read_version: Option<u64>, note: &CommitNote) -> Value {
     let properties: serde_json::Map<String, Value> =
@@ -374,7 +292,7 @@ pub(super) fn metadata(report: &Report, schema: &Schema, id: &str, now: Timestam
 }
 
 /// The line that adds a file.
-pub(super) fn add(file: &NewFile, now: Timestamp) -> Result<Value, Error> {
+pub(super) fn add(file: &NewFile, now: Timestamp, data_change: bool) -> Result<Value, Error> {
     fn tag(file: &NewFile, value: &impl serde::Serialize) -> Result<String, Error> {
         serde_json::to_string(value).map_err(|e| Error::Invalid(format!("tags of {}: {e}", file.name)))
     }
@@ -383,7 +301,7 @@ pub(super) fn add(file: &NewFile, now: Timestamp) -> Result<Value, Error> {
         "partitionValues": {},
         "size": file.size_bytes,
         "modificationTime": now.0.div_euclid(1000),
-        "dataChange": true,
+        "dataChange": data_change,
         "stats": file.stats,
         "tags": {
             FIRST: tag(file, &file.range.first)?,
@@ -395,11 +313,11 @@ pub(super) fn add(file: &NewFile, now: Timestamp) -> Result<Value, Error> {
 }
 
 /// The line that removes a file.
-pub(super) fn remove(file: &TableFile, now: Timestamp) -> Value {
+pub(super) fn remove(file: &TableFile, now: Timestamp, data_change: bool) -> Value {
     json!({ "remove": {
         "path": file.name,
         "deletionTimestamp": now.0.div_euclid(1000),
-        "dataChange": true,
+        "dataChange": data_change,
         "extendedFileMetadata": true,
         "partitionValues": {},
         "size": file.size_bytes,

@@ -219,16 +219,52 @@ fn vacuum_keeps_what_a_recent_version_needs() {
     let second = make(&first, "2", first.files(), day(2));
     let third = make(&second, "3", second.files(), day(30));
     assert_eq!(parquet_files(&third), 3);
-    assert_eq!(third.vacuum(day(29)).unwrap(), 0, "the files themselves are younger");
+    let keep =
+        |since: Timestamp, versions: &[u64]| Keep { since, versions: versions.iter().copied().collect(), now: day(40) };
+    assert_eq!(third.vacuum(&keep(day(29), &[]), false).unwrap().files, [], "the files themselves are younger");
+    let aged = |path: &Path, day: u64| {
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(day * 86_400);
+        File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+    };
     for file in first.files().iter().chain(second.files()).chain(third.files()) {
-        let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(86_400);
-        File::options().write(true).open(&file.path).unwrap().set_modified(old).unwrap();
+        aged(&file.path, 1);
     }
     std::fs::write(third.root().join("notes.parquet"), "").unwrap();
-    assert_eq!(third.vacuum(day(29)).unwrap(), 1, "the file of the first version");
+    assert_eq!(third.vacuum(&keep(day(29), &[0]), false).unwrap().files, [], "version 0 is named");
+    let would = third.vacuum(&keep(day(29), &[]), true).unwrap();
+    assert_eq!((would.files.len(), &*would.versions_lost), (1, &[0][..]));
+    assert_eq!(would.bytes(), first.files()[0].size_bytes);
+    assert!(first.files()[0].path.exists(), "a dry run deletes nothing");
+    assert_eq!(third.vacuum(&keep(day(29), &[]), false).unwrap(), would, "the file of the first version");
     assert!(!first.files()[0].path.exists() && second.files()[0].path.exists());
-    assert_eq!(third.vacuum(day(31)).unwrap(), 1, "now also that of the second");
+    let last = third.vacuum(&keep(day(31), &[]), false).unwrap();
+    assert_eq!((last.files.len(), &*last.versions_lost), (1, &[1][..]), "now also that of the second");
     assert!(third.files()[0].path.exists() && third.root().join("notes.parquet").exists());
+}
+
+#[test]
+fn a_clock_that_jumped_back_does_not_end_a_version_early() {
+    let (_folder, empty) = new_table();
+    let day = |n: i64| Timestamp(n * 86_400_000_000);
+    let mut table = empty;
+    // The commit that replaced version 1 says that it is older than the one before.
+    for (number, at) in [day(1), day(30), day(3), day(31)].into_iter().enumerate() {
+        let mut writer = table.writer(WriterOptions::unique()).unwrap();
+        writer.write(&batch(&[(&number.to_string(), None)])).unwrap();
+        let version = table.commit(table.files(), &writer.finish().unwrap(), &note(at)).unwrap();
+        table = Table::open(table.root(), &payments()).unwrap();
+        for path in [table.files()[0].path.clone(), table.root().join(format!("_delta_log/{version:020}.json"))] {
+            let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(86_400);
+            File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
+        }
+    }
+    let keep = Keep { since: day(29), versions: Default::default(), now: day(40) };
+    assert!(
+        table.vacuum(&keep, false).unwrap().versions_lost.is_empty(),
+        "version 0 ended at day 30, not later ones at day 3"
+    );
+    let keep = Keep { since: day(30).plus_ms(1), ..keep };
+    assert_eq!(table.vacuum(&keep, false).unwrap().versions_lost, [0, 1]);
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ fn export(text: &str, filter: &str, scope: Scope) -> Export {
         failure: None,
         warnings: Vec::new(),
         revision: 1,
+        held_at: None,
     }
 }
 
@@ -104,6 +105,7 @@ fn a_completed_one_reads_back() {
     let extras = Extras {
         data_version: Some(9),
         data_as_of: Some(Timestamp(1_780_000_000_500_000)),
+        reproducible_until: Some(Timestamp(1_783_000_000_000_000)),
         steps: vec![Step::new("write", Timestamp(0), Some(Timestamp(1_000_000)))],
         warnings: vec![Warning { code: "W".into(), message: "m".into() }],
     };

@@ -56,7 +56,7 @@ layered!(File {
     limits: LimitsTable,
 });
 layered!(EngineTable { threads: usize, memory_bytes: usize });
-layered!(RetentionTable { file_days: i64, export_days: i64 });
+layered!(RetentionTable { file_days: i64, export_days: i64, version_days: i64 });
 layered!(LinksTable { lifetime_seconds: i64 });
 layered!(LimitsTable {
     tenant_queue_max: u64,
@@ -173,6 +173,11 @@ fn resolve(file: File, base: &Path, overrides: &Overrides) -> Result<Config, Err
         retention: Retention {
             file_days: at_least("retention.file_days", set(file.retention.file_days), 1)?,
             export_days: at_least("retention.export_days", set(file.retention.export_days), 1)?,
+            version_days: at_least(
+                "retention.version_days",
+                set(file.retention.version_days),
+                i64::from(payouts_ledger::upkeep::VACUUM_DAYS_MIN),
+            )?,
         },
         link_lifetime_seconds: at_least("links.lifetime_seconds", set(file.links.lifetime_seconds), 10)?,
         limits: limits(&file.limits)?,

@@ -22,7 +22,7 @@ fn the_defaults_are_whole_and_say_what_is_missing() {
     let config = Config::load_offline(None, &Overrides::default()).unwrap();
     assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.attempts_max, 3);
-    assert_eq!(config.retention, Retention { file_days: 30, export_days: 2555 });
+    assert_eq!(config.retention, Retention { file_days: 30, export_days: 2555, version_days: 30 });
     assert!(config.engine.threads > 0);
     let said = Config::load(None, &Overrides::default()).unwrap_err().to_string();
     assert!(said.contains("[[issuers]]") && said.contains("--dev"), "{said}");

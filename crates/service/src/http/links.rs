@@ -14,11 +14,12 @@ use crate::app::App;
 pub fn file_link(app: &App, base: &BaseUrl, viewer: &Viewer, visible: &Visible, now: Timestamp) -> Option<FileLink> {
     let export = &visible.export;
     let file = export.file.as_ref().filter(|_| visible.full && export.status == Status::Completed)?;
-    if export.file_expires_at.is_some_and(|at| at <= now) {
+    if export.file_expired(now) {
         return None;
     }
     let life = LinkLife::from_seconds(u32::try_from(app.config.link_lifetime_seconds).unwrap_or(u32::MAX));
-    let expires_at = export.file_expires_at.map_or(life.expires_at(now), |at| at.min(life.expires_at(now)));
+    let file_ends_at = export.file_expires_at.filter(|_| export.held_at.is_none());
+    let expires_at = file_ends_at.map_or(life.expires_at(now), |at| at.min(life.expires_at(now)));
     let link = Link {
         export: export.id,
         fence: file.fence,

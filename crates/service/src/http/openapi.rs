@@ -152,7 +152,7 @@ fn report_paths(paths: &mut Map<String, Value>, report: &Report) {
         "The export as it was.",
         &[],
         content("Export"),
-        &[EVERYWHERE, CALLERS, ONE, &[ErrorCode::NotTheOwner]],
+        &[EVERYWHERE, CALLERS, ONE, &[ErrorCode::NotTheOwner, ErrorCode::ExportHeld]],
     );
     let delete = operation("delete", "Cancel or delete an export, in any state", Vec::new(), gone);
     paths.insert(format!("{base}/{{requestId}}"), json!({"parameters": id, "get": get, "delete": delete}));

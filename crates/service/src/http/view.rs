@@ -135,8 +135,7 @@ impl ExportMembers {
         let wire = |at: Option<Timestamp>| at.map(Timestamp::to_wire).unwrap_or_default();
         let counts = full.then_some(export);
         let (blob_location, link_expires_at) = link.map_or((String::new(), None), |l| (l.url, Some(l.expires_at)));
-        let file_gone = export.status == Status::Completed
-            && (export.file.is_none() || export.file_expires_at.is_some_and(|at| at <= now));
+        let file_gone = export.status == Status::Completed && (export.file.is_none() || export.file_expired(now));
         let mut warnings: Vec<WarningView> = export.warnings.iter().cloned().map(WarningView::from).collect();
         if file_gone && !warnings.iter().any(|w| w.code == "FileExpired") {
             warnings.push(WarningView {

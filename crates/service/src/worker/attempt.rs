@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use payouts_blob::BlobName;
-use payouts_model::{Export, Status};
+use payouts_model::{Export, Status, Timestamp};
 use payouts_package::Packaged;
-use payouts_package::manifest::Manifest;
+use payouts_package::manifest::{Extras, Manifest};
 use payouts_store::{Claim, Completion, LetGo};
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -92,11 +92,13 @@ async fn work(app: &Arc<App>, claim: &Claim, stop: &Stop) -> Outcome {
 async fn publish(app: &Arc<App>, claim: &Claim, packaged: Packaged, trail: Trail) -> Outcome {
     let export = &claim.export;
     let file = packaged.file_info(claim.fence, export.query.format, download_name(export));
-    let manifest = Manifest::completed(export, &packaged, &file.download_name, trail.into_extras(true)).to_json();
+    let reproducible_until = reproducible_until(app, export);
+    let extras = Extras { reproducible_until, ..trail.into_extras(true) };
+    let manifest = Manifest::completed(export, &packaged, &file.download_name, extras).to_json();
     let (rows, size_bytes) = (file.rows, file.size_bytes);
     let now = app.clock.now();
     let file_expires_at = now.plus_ms(app.config.retention.file_days.saturating_mul(DAY_MS));
-    let completion = Completion { file, manifest, file_expires_at, warnings: Vec::new() };
+    let completion = Completion { file, manifest, file_expires_at, reproducible_until, warnings: Vec::new() };
     let mut unsure = false;
     for _ in 0..TELL_TRIES {
         let told = match app.store.complete(claim, completion.clone(), now).await {
@@ -124,6 +126,14 @@ async fn publish(app: &Arc<App>, claim: &Claim, packaged: Packaged, trail: Trail
     // Whether it was published is unknown, so the file stays: the sweeper deletes it if not.
     error!("cannot publish: the lease is left to run out");
     Outcome::Lost
+}
+
+/// Until when the data version of an Export stays readable: it was the newest when its first attempt
+/// began. Of a table that something else writes nothing can be promised.
+fn reproducible_until(app: &App, export: &Export) -> Option<Timestamp> {
+    let keep_ms = app.config.retention.version_days.saturating_mul(DAY_MS);
+    let own = !app.config.sources.contains_key(&export.report);
+    export.started_at.filter(|_| own).map(|at| at.plus_ms(keep_ms))
 }
 
 /// Lets go after a fault: for another attempt, or for good.

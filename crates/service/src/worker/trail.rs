@@ -59,6 +59,6 @@ impl Trail {
         }
         self.steps.push(Step::new(name, began, at));
         let Self { clock: _, report: _, steps, current: _, data_version, data_as_of } = self;
-        Extras { data_version, data_as_of, steps, warnings: Vec::new() }
+        Extras { data_version, data_as_of, steps, ..Extras::default() }
     }
 }

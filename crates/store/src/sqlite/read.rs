@@ -7,8 +7,7 @@ use payouts_model::{ExportId, ReportName, Role, Status, TenantId, Timestamp, Vie
 use sqlx::SqliteConnection;
 
 use super::rows::{ExportRow, count, export_sql, number, states, to_json};
-use super::{SqliteStore, at, audit, commit};
-use crate::audit::Record;
+use super::{SqliteStore, at, commit};
 use crate::{Deleted, Error, Page, Visible};
 
 const FIND: &str = "find an export";
@@ -152,7 +151,6 @@ impl SqliteStore {
         viewer: &Viewer,
         report: ReportName,
         id: ExportId,
-        now: Timestamp,
     ) -> Result<Deleted, Error> {
         let mut tx = self.begin(DELETE).await?;
         let Some(row) = own_row(&mut tx, viewer, report, id).await.map_err(at(DELETE, true))? else {
@@ -163,6 +161,9 @@ impl SqliteStore {
             let seen = self.sees(&mut tx, viewer, &row).await?.is_some();
             return Ok(if seen { Deleted::NotTheOwner } else { Deleted::NotFound });
         }
+        if row.held_at.is_some() {
+            return Ok(Deleted::Held);
+        }
         sqlx::query("DELETE FROM exports WHERE seq = ?1 AND status IN (SELECT value FROM json_each(?2))")
             .bind(row.seq)
             .bind(states(Move::Delete))
@@ -170,8 +171,6 @@ impl SqliteStore {
             .await
             .map_err(at(DELETE, true))?;
         let export = self.export(&mut tx, row).await?;
-        let record = Record::deleted(viewer, &export, now).to_text();
-        audit::append(&mut tx, &[&record]).await.map_err(at(DELETE, true))?;
         commit(tx, DELETE).await?;
         Ok(Deleted::Gone(Box::new(export)))
     }

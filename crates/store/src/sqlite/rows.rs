@@ -19,7 +19,7 @@ macro_rules! export_sql {
             $before,
             " seq, id, report, tenant, principal, status, query, scope, created_at, started_at, ended_at, \
               failed_attempts, lost_leases, fence, data_version, rows_done, rows_expected, file, \
-              file_expires_at, failure, warnings, revision ",
+              file_expires_at, failure, warnings, revision, held_at ",
             $after
         )
     };
@@ -51,6 +51,7 @@ pub(super) struct ExportRow {
     pub failure: Option<String>,
     pub warnings: String,
     pub revision: i64,
+    pub held_at: Option<i64>,
 }
 
 impl ExportRow {
@@ -79,6 +80,7 @@ impl ExportRow {
             failure,
             warnings,
             revision,
+            held_at,
         } = self;
         let what = |column: &str| format!("{column} of export {id}");
         Ok(Export {
@@ -104,6 +106,7 @@ impl ExportRow {
             failure: failure.map(|text| json(&text, || what("failure"))).transpose()?,
             warnings: json(&warnings, || what("warnings"))?,
             revision: number(revision, || what("revision"))?,
+            held_at: held_at.map(Timestamp),
             id: id.parse().map_err(|_| Error::Corrupt { what: what("id") })?,
         })
     }

@@ -30,7 +30,7 @@ impl SqliteStore {
     pub(super) async fn mark_expired(&self, now: Timestamp, max: u64) -> Result<Vec<(ExportId, u64)>, Error> {
         let mut tx = self.begin(SWEEP).await?;
         let due: Vec<(i64, String, i64, String)> = sqlx::query_as(
-            "SELECT seq, id, file_fence, warnings FROM exports WHERE file_fence IS NOT NULL AND file_expires_at <= ?1 \
+            "SELECT seq, id, file_fence, warnings FROM exports WHERE file_fence IS NOT NULL AND file_expires_at <= ?1 AND held_at IS NULL \
              ORDER BY file_expires_at LIMIT ?2",
         )
         .bind(now.0)
@@ -64,7 +64,7 @@ impl SqliteStore {
         let mut tx = self.begin(SWEEP).await?;
         let purged = sqlx::query(
             "DELETE FROM exports WHERE seq IN ( \
-                 SELECT seq FROM exports WHERE ended_at IS NOT NULL AND ended_at < ?1 AND file_fence IS NULL \
+                 SELECT seq FROM exports WHERE ended_at IS NOT NULL AND ended_at < ?1 AND file_fence IS NULL AND held_at IS NULL \
                  ORDER BY ended_at LIMIT ?2)",
         )
         .bind(before.0)

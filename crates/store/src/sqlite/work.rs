@@ -116,13 +116,13 @@ impl SqliteStore {
     }
 
     pub(super) async fn publish(&self, claim: &Claim, completion: Completion, now: Timestamp) -> Result<bool, Error> {
-        let Completion { file, manifest, file_expires_at, warnings } = completion;
+        let Completion { file, manifest, file_expires_at, reproducible_until, warnings } = completion;
         let mut tx = self.begin(WORK).await?;
         let Some((seq, warnings)) = held_with_warnings(&mut tx, claim, &warnings).await? else { return Ok(false) };
         let written = sqlx::query(
             "UPDATE exports SET status = ?1, ended_at = ?2, lease_node = NULL, lease_until = NULL, not_before = NULL, \
              rows_done = ?3, rows_expected = ?3, file_fence = ?4, file = ?5, file_expires_at = ?6, manifest = ?7, \
-             warnings = ?8, revision = revision + 1 \
+             warnings = ?8, reproducible_until = ?12, revision = revision + 1 \
              WHERE seq = ?9 AND fence = ?10 AND lease_until IS NOT NULL AND status IN (SELECT value FROM json_each(?11))",
         )
         .bind(target(Move::Complete))
@@ -136,6 +136,7 @@ impl SqliteStore {
         .bind(seq)
         .bind(count(claim.fence))
         .bind(states(Move::Complete))
+        .bind(reproducible_until.map(|at| at.0))
         .execute(&mut *tx)
         .await
         .map_err(at(WORK, true))?;

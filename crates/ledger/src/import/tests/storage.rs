@@ -15,7 +15,7 @@ fn files_without_changes_keep_their_names() {
     let shape = Shape::new(&place.report).unwrap();
     let mut table_files = place.ledger.table(ReportName::Payments).unwrap();
     let mut adds = Vec::new();
-    for batch in Batches::open(&table_files.files()[0], &shape).unwrap() {
+    for batch in Batches::open(&table_files.files()[0], &shape.schema).unwrap() {
         let batch = batch.unwrap();
         let mut writer = table.writer(WriterOptions { rows_per_file: 100, ..WriterOptions::unique() }).unwrap();
         writer.write(&batch).unwrap();

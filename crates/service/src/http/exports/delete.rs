@@ -26,6 +26,7 @@ pub async fn delete(
     let export = match app.store.delete(&viewer, report, id, now).await? {
         Deleted::Gone(export) => *export,
         Deleted::NotTheOwner => return Err(not_the_owner()),
+        Deleted::Held => return Err(held()),
         Deleted::NotFound => return Err(Error::export_not_found()),
     };
     tracing::info!(export.id = %export.id, tenant.id = %export.tenant, export.status = %export.status, "deleted");
@@ -44,4 +45,11 @@ pub async fn delete(
 
 fn not_the_owner() -> Error {
     Error::new(ErrorCode::NotTheOwner, "Only whoever made this export, or an admin of the tenant, can delete it.")
+}
+
+fn held() -> Error {
+    Error::new(
+        ErrorCode::ExportHeld,
+        "The operator holds this export: it and its file stay until it is released. Ask the operator, then delete it again.",
+    )
 }

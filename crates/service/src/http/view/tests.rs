@@ -38,6 +38,7 @@ fn export(status: Status) -> Export {
         failure: None,
         warnings: vec![],
         revision: 1,
+        held_at: None,
     }
 }
 
