@@ -21,7 +21,7 @@ use url::Url;
 use uuid::Uuid;
 
 pub use api::{ExportView, ManifestView, TotalView};
-pub use check::Checked;
+pub use check::{Checked, check_totals};
 pub use error::Error;
 
 /// The longest pause between two questions, whatever the service asks for.

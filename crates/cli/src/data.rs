@@ -8,7 +8,6 @@ use clap::Args;
 use payouts_model::{Clock, Grant, Pair, ParticipantId, PrincipalId, Role, TenantId, Timestamp};
 use payouts_service::Config;
 use payouts_service::config::Overrides;
-use payouts_store::audit::By;
 use payouts_store::sqlite::SqliteStore;
 
 use crate::failure::{Context, Failure};
@@ -33,33 +32,32 @@ impl DataArgs {
     }
 }
 
-/// Now, as the system says.
-pub fn now() -> Timestamp {
-    payouts_model::time::SystemClock.now()
+/// Which data directory, before or after the word of a subcommand.
+#[derive(Clone, Debug, Args)]
+pub struct GlobalDataArgs {
+    /// The data directory: ledger, grants, keys, files
+    #[arg(long, value_name = "DIR", env = "PAYOUTS_DATA", hide_env_values = true, global = true)]
+    pub data: Option<PathBuf>,
+    /// A configuration file; its data_dir counts where --data is not given
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
 }
 
-/// Who runs this command, and now: what changes are recorded with.
-pub fn by() -> By {
-    By::operator(operator(|name| std::env::var(name).ok(), user_id()), now())
-}
-
-/// The user as the environment names it: behind `sudo` both names; without a name the number.
-fn operator(variable: impl Fn(&str) -> Option<String>, user_id: Option<u32>) -> String {
-    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let number = || user_id.map_or_else(|| "unknown".to_owned(), |id| format!("uid {id}"));
-    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(set).unwrap_or_else(number);
-    match set("SUDO_USER") {
-        Some(behind) => format!("{behind} as {user}"),
-        None => user,
+impl GlobalDataArgs {
+    /// The configuration that they name.
+    pub fn config(self) -> Result<Config, Failure> {
+        let Self { data, config } = self;
+        if data.is_none() && config.is_none() {
+            return Err(Failure::usage("which data directory?")
+                .try_this("give --data DIR, or --config FILE whose data_dir counts"));
+        }
+        DataArgs { data, config }.config()
     }
 }
 
-/// The number of the user that this process runs as, where the system shows processes as files.
-fn user_id() -> Option<u32> {
-    #[cfg(unix)]
-    return std::fs::metadata("/proc/self").ok().map(|own| std::os::unix::fs::MetadataExt::uid(&own));
-    #[cfg(not(unix))]
-    return None;
+/// Now, as the system says.
+pub fn now() -> Timestamp {
+    payouts_model::time::SystemClock.now()
 }
 
 /// A runtime for a command that waits for one thing after the other.
@@ -74,6 +72,13 @@ pub async fn store(data_dir: &Path) -> Result<SqliteStore, Failure> {
             .because(e)
             .try_this("check that the directory exists, that you may write there, and that there is room")
     })
+}
+
+/// Opens the database of a data directory for reading alone, if there is one: looking makes none
+/// and changes nothing.
+pub async fn store_to_read(config: &Config) -> Result<Option<SqliteStore>, Failure> {
+    let opened = SqliteStore::open_read_only(&config.data_dir).await;
+    opened.context(format!("cannot read the database in {}", config.data_dir.display()))
 }
 
 /// Reads an instant: RFC 3339, or a bare date or date-time in UTC. For clap.
@@ -170,18 +175,6 @@ mod tests {
             assert_eq!(instant(text).unwrap().to_string(), "2027-01-31T00:00:00Z", "{text}");
         }
         assert!(instant("tomorrow").is_err());
-    }
-
-    #[test]
-    fn operators_are_named_as_the_system_does() {
-        let named = |set: &[(&str, &str)]| {
-            operator(|name| set.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()), Some(7))
-        };
-        assert_eq!(named(&[("USER", "ann")]), "ann");
-        assert_eq!(named(&[("USER", ""), ("LOGNAME", "bob")]), "bob");
-        assert_eq!(named(&[("USER", "root"), ("SUDO_USER", "ann")]), "ann as root");
-        assert_eq!(named(&[]), "uid 7");
-        assert_eq!(operator(|_| None, None), "unknown");
     }
 
     #[test]

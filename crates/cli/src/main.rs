@@ -8,17 +8,12 @@ mod commands;
 mod console;
 mod data;
 mod failure;
-mod ledger_change;
 mod server;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
+use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
 
@@ -65,18 +60,26 @@ enum Command {
     Sample(commands::sample::Args),
     /// Read payments or earnings from CSV, TSV or Parquet files into the ledger
     Import(commands::import::Args),
+    /// Look after the ledger: its history, undoing an import, fewer files, deleting old ones
+    Ledger(commands::ledger::Args),
+    /// Check the data directory: database against files against ledger; say what is wrong and how to mend it
+    Doctor(commands::doctor::Args),
+    /// Keep an Export and its file from being deleted, or let it go again
+    Hold(commands::hold::Args),
+    /// List what retention would delete now, and why
+    Sweep(commands::sweep::Args),
     /// Let a tenant, or one user or application of it, see participants
     Grant(commands::grant::Args),
     /// List all grants as CSV, or make them exactly those of a CSV file
     Grants(commands::grants::Args),
     /// Take grants away
     Revoke(commands::revoke::Args),
-    /// Check or list the record of who asked for, downloaded, deleted, granted and imported what
-    Audit(commands::audit::Args),
     /// Print a token of the development issuer
     Token(commands::token::Args),
     /// Ask a service for an export, download it, check it
     Export(commands::export::Args),
+    /// Check a downloaded file of any format against its manifest: sizes, SHA-256, rows, totals
+    Verify(commands::verify::Args),
 }
 
 fn main() -> ExitCode {
@@ -103,12 +106,16 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => commands::serve::run(args),
         Command::Sample(args) => commands::sample::run(args),
         Command::Import(args) => commands::import::run(args),
+        Command::Ledger(args) => commands::ledger::run(args),
+        Command::Doctor(args) => commands::doctor::run(args),
+        Command::Hold(args) => commands::hold::run(args),
+        Command::Sweep(args) => commands::sweep::run(args),
         Command::Grant(args) => commands::grant::run(args),
         Command::Grants(args) => commands::grants::run(args),
         Command::Revoke(args) => commands::revoke::run(args),
-        Command::Audit(args) => commands::audit::run(args),
         Command::Token(args) => commands::token::run(args),
         Command::Export(args) => commands::export::run(args),
+        Command::Verify(args) => commands::verify::run(args),
     }
 }
 
@@ -119,17 +126,10 @@ fn start_log(cli: &Cli) {
         _ => "warn",
     };
     let filter = EnvFilter::try_from_env("PAYOUTS_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    // Libraries tell plans, statements and headers when they may say everything: filters, names,
-    // amounts and tokens are in those. No setting of the log lets them.
-    let harmless = filter_fn(|of| of.target().starts_with("payouts") || *of.level() <= LevelFilter::INFO);
-    let filter = filter.and(harmless);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match cli.log_format {
-        LogFormat::Json => registry().with(lines.json().flatten_event(true).with_filter(filter)).init(),
-        LogFormat::Text => {
-            let lines = lines.with_ansi(console::stderr_is_terminal()).with_target(false);
-            registry().with(lines.with_filter(filter)).init();
-        }
+        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => log.with_ansi(console::stderr_is_terminal()).with_target(false).init(),
     }
 }
 

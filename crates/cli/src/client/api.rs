@@ -1,6 +1,8 @@
 //! The answers of the service, as far as a client needs them. Unknown members are passed over, and
 //! those that an older service lacks are empty.
 
+use payouts_model::totals::Sum;
+use payouts_model::{Amount, FileFormat};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -91,9 +93,18 @@ pub struct ManifestView {
     /// The file.
     #[serde(default)]
     pub files: Vec<FileView>,
+    /// The report.
+    #[serde(default)]
+    pub report: String,
+    /// The columns, in file order.
+    #[serde(default)]
+    pub columns: Vec<String>,
     /// Sums.
     #[serde(default)]
     pub totals: Vec<TotalView>,
+    /// Sums by program and order type besides.
+    #[serde(default)]
+    pub totals_by_program: Vec<ProgramTotalView>,
     /// The version of the data.
     #[serde(default)]
     pub data_version: Option<u64>,
@@ -132,13 +143,64 @@ pub struct TotalView {
     pub column: String,
     /// The currency.
     pub currency: String,
+    /// The payment status.
+    #[serde(default)]
+    pub payment_status: String,
     /// Rows with an amount.
     pub rows: u64,
     /// The exact sum.
     pub sum: String,
+    /// The exact sum of the negative ones.
+    #[serde(default)]
+    pub negative_sum: String,
+}
+
+/// A sum of one program and order type.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgramTotalView {
+    /// The program.
+    pub program_name: String,
+    /// The order type.
+    pub order_type: String,
+    /// The sum.
+    #[serde(flatten)]
+    pub total: TotalView,
+}
+
+impl TotalView {
+    /// The sum as numbers.
+    pub fn exact(&self) -> Result<Sum, Error> {
+        let read = |text: &str| {
+            wide(text).map(Amount).ok_or_else(|| Error::Answer {
+                doing: "cannot use the manifest".into(),
+                reason: format!("a sum of {} is '{text}', which is no amount", self.column),
+            })
+        };
+        Ok(Sum { rows: self.rows, sum: read(&self.sum)?, negative: read(&self.negative_sum)? })
+    }
+}
+
+/// A sum in ten-thousandths: it may have more digits than one amount.
+fn wide(text: &str) -> Option<i128> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |d| (-1, d));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let plain = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || fraction.len() > 4 || !plain(whole) || !plain(fraction) {
+        return None;
+    }
+    format!("{whole}{fraction:0<4}").parse::<i128>().ok().map(|value| sign * value)
 }
 
 impl ManifestView {
+    /// The file's format.
+    pub fn format(&self) -> Result<FileFormat, Error> {
+        FileFormat::parse(&self.file_format).ok_or_else(|| Error::Answer {
+            doing: "cannot check the file".into(),
+            reason: format!("the manifest names the format '{}', which this version does not know", self.file_format),
+        })
+    }
+
     /// The one file of a completed Export.
     pub fn file(&self) -> Result<&FileView, Error> {
         match self.files.as_slice() {

@@ -1,16 +1,22 @@
-//! Whether a file is what its manifest says: bytes, SHA-256, and rows counted in the text itself.
+//! Whether a file is what its manifest says: bytes, SHA-256, rows counted in the text itself, and
+//! (for `verify`) its totals added up again.
+
+mod sums;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
-use payouts_model::{FileFormat, Packaging};
+use payouts_model::{Packaging, Report};
 use sha2::{Digest, Sha256};
 
 use super::{Error, ManifestView};
+use sums::Sums;
 
 const BUFFER_BYTES: usize = 256 * 1024;
+/// No row that the service writes comes near it; a row must fit into memory.
+const RECORD_BYTES_MAX: u64 = 64 << 20;
 
 /// What was found in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,26 +27,51 @@ pub struct Checked {
     pub bytes: u64,
     /// SHA-256 of the file, lower-case hex.
     pub sha256: String,
+    /// Totals that were added up again and compared.
+    pub totals: u64,
 }
 
-/// Checks the file at `path`.
+/// Checks the file at `path`: bytes, SHA-256, rows, and the same of a ZIP's entries.
 pub fn check(path: &Path, manifest: &ManifestView) -> Result<Checked, Error> {
+    check_text(path, manifest, None)
+}
+
+/// The same, and with the report's fields also the header and the exact totals, added up from the
+/// text. Memory does not grow with the file.
+pub fn check_totals(path: &Path, manifest: &ManifestView, report: &Report) -> Result<Checked, Error> {
+    let mut sums = Sums::new(manifest, report)?;
+    let checked = check_text(path, manifest, Some(&mut sums))?;
+    sums.compare()?;
+    Ok(Checked { totals: sums.compared(), ..checked })
+}
+
+fn check_text(path: &Path, manifest: &ManifestView, mut sums: Option<&mut Sums<'_>>) -> Result<Checked, Error> {
     let read = |source| Error::Io { doing: format!("cannot read {}", path.display()), source };
     let file = manifest.file()?;
-    let format = FileFormat::parse(&manifest.file_format).ok_or_else(|| Error::Answer {
-        doing: "cannot check the file".into(),
-        reason: format!("the manifest names the format '{}', which this version does not know", manifest.file_format),
-    })?;
+    let format = manifest.format()?;
+    // The file as a whole comes first: what is inside is not looked at unless it is the right one.
     let whole = tally(open(path).map_err(read)?).map_err(read)?;
     same("bytes", whole.bytes, file.bytes)?;
     same("SHA-256", &whole.sha256, &file.sha256)?;
     let rows = match format.packaging {
-        Packaging::Plain => whole.data_rows(),
-        Packaging::Gzip => tally(MultiGzDecoder::new(open(path).map_err(read)?)).map_err(unpack)?.data_rows(),
-        Packaging::Zip => zip_rows(open(path).map_err(read)?, manifest)?,
+        Packaging::Plain if sums.is_none() => whole.data_rows(),
+        Packaging::Plain => text(open(path).map_err(read)?, "", &mut sums)?.data_rows(),
+        Packaging::Gzip => text(MultiGzDecoder::new(open(path).map_err(read)?), "", &mut sums)?.data_rows(),
+        Packaging::Zip => zip_rows(open(path).map_err(read)?, manifest, &mut sums)?,
     };
     same("rows", rows, manifest.row_count.unwrap_or_default())?;
-    Ok(Checked { rows, bytes: whole.bytes, sha256: whole.sha256 })
+    Ok(Checked { rows, bytes: whole.bytes, sha256: whole.sha256, totals: 0 })
+}
+
+/// Reads a text to its end; its rows are added up if that is wanted. `name` is the entry's.
+fn text(reader: impl Read, name: &str, sums: &mut Option<&mut Sums<'_>>) -> Result<Tally, Error> {
+    let mut reader = Tallying::new(reader);
+    if let Some(sums) = sums {
+        sums.add(&mut reader, name)?;
+    }
+    // What a reader of rows left behind its last row, if anything.
+    io::copy(&mut reader, &mut io::sink()).map_err(unpack)?;
+    Ok(reader.finish())
 }
 
 fn open(path: &Path) -> io::Result<BufReader<File>> {
@@ -58,7 +89,7 @@ fn same<T: PartialEq + std::fmt::Display>(what: &str, found: T, expected: T) -> 
     Err(Error::Mismatch { what: format!("{what} {found}, expected {expected}") })
 }
 
-fn zip_rows(reader: BufReader<File>, manifest: &ManifestView) -> Result<u64, Error> {
+fn zip_rows(reader: BufReader<File>, manifest: &ManifestView, sums: &mut Option<&mut Sums<'_>>) -> Result<u64, Error> {
     let mut archive = zip::ZipArchive::new(reader).map_err(unpack)?;
     let entries = &manifest.file()?.entries;
     same("entries", archive.len(), entries.len())?;
@@ -66,7 +97,7 @@ fn zip_rows(reader: BufReader<File>, manifest: &ManifestView) -> Result<u64, Err
     for (index, expected) in entries.iter().enumerate() {
         let entry = archive.by_index(index).map_err(unpack)?;
         same("name of an entry", entry.name().map_err(unpack)?.as_ref(), expected.name.as_str())?;
-        let found = tally(entry).map_err(unpack)?;
+        let found = text(entry, &expected.name, sums)?;
         let of = |what: &str| format!("{}: {what}", expected.name);
         same(&of("bytes"), found.bytes, expected.bytes)?;
         same(&of("SHA-256"), &found.sha256, &expected.sha256)?;
@@ -89,35 +120,63 @@ impl Tally {
     }
 }
 
-/// Counts records by the rules of RFC 4180: a line end inside of quotes ends nothing. (A CSV
-/// library would skip rows of one empty value.)
-fn tally(mut reader: impl Read) -> io::Result<Tally> {
+fn tally(reader: impl Read) -> io::Result<Tally> {
+    let mut reader = Tallying::new(reader);
     let mut buffer = vec![0; BUFFER_BYTES];
-    let mut hasher = Sha256::new();
-    let (mut bytes, mut lines, mut quoted, mut open_line) = (0, 0, false, false);
     loop {
-        let read = match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(reader.finish()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-        };
-        hasher.update(&buffer[..read]);
-        bytes += read as u64;
+        }
+    }
+}
+
+/// Counts and hashes what is read through it, and counts records by the rules of RFC 4180: a line
+/// end inside of quotes ends nothing. (A CSV library would skip rows of one empty value.)
+struct Tallying<R> {
+    reader: R,
+    hasher: Sha256,
+    bytes: u64,
+    lines: u64,
+    quoted: bool,
+    line_bytes: u64,
+}
+
+impl<R: Read> Tallying<R> {
+    fn new(reader: R) -> Self {
+        Self { reader, hasher: Sha256::new(), bytes: 0, lines: 0, quoted: false, line_bytes: 0 }
+    }
+
+    fn finish(self) -> Tally {
+        let sha256 = self.hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        Tally { bytes: self.bytes, lines: self.lines + u64::from(self.line_bytes > 0), sha256 }
+    }
+}
+
+impl<R: Read> Read for Tallying<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        self.bytes += read as u64;
         for &byte in &buffer[..read] {
-            open_line = true;
+            self.line_bytes += 1;
             match byte {
-                b'"' => quoted = !quoted,
-                b'\n' if !quoted => {
-                    lines += 1;
-                    open_line = false;
+                b'"' => self.quoted = !self.quoted,
+                b'\n' if !self.quoted => {
+                    self.lines += 1;
+                    self.line_bytes = 0;
                 }
                 _ => {}
             }
         }
+        if self.line_bytes > RECORD_BYTES_MAX {
+            let row = self.lines;
+            return Err(io::Error::other(format!("row {row} has more than {RECORD_BYTES_MAX} bytes: a quote is open")));
+        }
+        Ok(read)
     }
-    let sha256 = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Ok(Tally { bytes, lines: lines + u64::from(open_line), sha256 })
 }
 
 #[cfg(test)]

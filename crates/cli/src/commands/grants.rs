@@ -8,7 +8,7 @@ use payouts_model::Grant;
 use payouts_store::Store as _;
 
 use crate::console;
-use crate::data::{self, DataArgs, GRANT_COLUMNS};
+use crate::data::{self, GRANT_COLUMNS, GlobalDataArgs};
 use crate::failure::{Context, Failure};
 
 const EXAMPLES: &str = "\
@@ -25,20 +25,9 @@ until revoked.";
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = false, subcommand_negates_reqs = true)]
 pub struct Args {
     #[command(flatten)]
-    data: OptionalData,
+    data: GlobalDataArgs,
     #[command(subcommand)]
     action: Option<Action>,
-}
-
-/// The data directory, before or after the word `apply`.
-#[derive(Clone, Debug, ClapArgs)]
-struct OptionalData {
-    /// The data directory: ledger, grants, keys, files
-    #[arg(long, value_name = "DIR", env = "PAYOUTS_DATA", hide_env_values = true, global = true)]
-    data: Option<PathBuf>,
-    /// A configuration file; its data_dir counts where --data is not given
-    #[arg(long, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,13 +45,7 @@ enum Action {
 
 /// Lists or applies.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let OptionalData { data, config } = args.data;
-    if data.is_none() && config.is_none() {
-        return Err(
-            Failure::usage("which data directory?").try_this("give --data DIR, or --config FILE whose data_dir counts")
-        );
-    }
-    let data_dir = DataArgs { data, config }.config()?.data_dir;
+    let data_dir = args.data.config()?.data_dir;
     data::runtime()?.block_on(async {
         let store = data::store(&data_dir).await?;
         let current = store.grants().await.context("cannot read the grants")?;
@@ -80,7 +63,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
                     eprintln!("dry run, nothing was changed: {summary}");
                 } else {
                     let wanted: Vec<Grant> = wanted.into_iter().collect();
-                    store.apply_grants(&wanted, &data::by()).await.context("the grants are as they were")?;
+                    store.apply_grants(&wanted).await.context("the grants are as they were")?;
                     eprintln!("{summary}");
                 }
                 Ok(())

@@ -1,21 +1,24 @@
 //! The binary as a process, and the service as its clients see it. One test binary, a module per
 //! topic.
 
-mod audit;
 mod clients;
 mod commands;
 mod demo;
+mod doctor;
 mod export;
 mod grants;
 mod help;
+mod hold;
 mod isolation;
 mod kill;
+mod ledger;
 mod oracles;
+mod planted;
 mod round_trip;
-mod secrets;
 mod serve;
 mod tidy;
 mod tokens;
+mod verify;
 mod wire;
 
 use payouts_testkit::Payouts;

@@ -12,7 +12,7 @@ use crate::wire::Api;
 use crate::{Folder, payouts};
 
 /// A Python that has the modules, and the programs; `None` after saying what is missing.
-fn python(modules: &[&str], programs: &[&str]) -> Option<PathBuf> {
+pub fn python(modules: &[&str], programs: &[&str]) -> Option<PathBuf> {
     let python = std::env::var_os("PAYOUTS_TEST_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
     let runs = |command: &mut Command| {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
@@ -32,7 +32,8 @@ fn python(modules: &[&str], programs: &[&str]) -> Option<PathBuf> {
     None
 }
 
-fn run_tool(python: &Path, tool: &str, args: &[&str]) {
+/// Runs a tool; its failure is the test's.
+pub fn run_tool(python: &Path, tool: &str, args: &[&str]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(tool);
     let output = Command::new(python)
         .env("PYTHONDONTWRITEBYTECODE", "1")

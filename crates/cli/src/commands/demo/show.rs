@@ -47,7 +47,7 @@ pub fn file(path: &Path, fetched: &Fetched) -> Result<(), Failure> {
 /// What is paid, by currency.
 fn totals(all: &[TotalView]) -> String {
     let mut sums: BTreeMap<&str, (u64, Amount)> = BTreeMap::new();
-    for TotalView { column, currency, rows, sum } in all {
+    for TotalView { column, currency, payment_status: _, rows, sum, negative_sum: _ } in all {
         if column != AMOUNT {
             continue;
         }
