@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and a plot of named steps.
 
+pub mod audit;
 pub mod demo;
 pub mod doctor;
 pub mod export;

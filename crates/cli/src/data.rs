@@ -8,6 +8,7 @@ use clap::Args;
 use payouts_model::{Clock, Grant, Pair, ParticipantId, PrincipalId, Role, TenantId, Timestamp};
 use payouts_service::Config;
 use payouts_service::config::Overrides;
+use payouts_store::audit::By;
 use payouts_store::sqlite::SqliteStore;
 
 use crate::failure::{Context, Failure};
@@ -58,6 +59,30 @@ impl GlobalDataArgs {
 /// Now, as the system says.
 pub fn now() -> Timestamp {
     payouts_model::time::SystemClock.now()
+}
+
+/// Who runs this command, and now: what changes are recorded with.
+pub fn by() -> By {
+    By::operator(operator(|name| std::env::var(name).ok(), user_id()), now())
+}
+
+/// The user as the environment names it: behind `sudo` both names; without a name the number.
+fn operator(variable: impl Fn(&str) -> Option<String>, user_id: Option<u32>) -> String {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let number = || user_id.map_or_else(|| "unknown".to_owned(), |id| format!("uid {id}"));
+    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(set).unwrap_or_else(number);
+    match set("SUDO_USER") {
+        Some(behind) => format!("{behind} as {user}"),
+        None => user,
+    }
+}
+
+/// The number of the user that this process runs as, where the system shows processes as files.
+fn user_id() -> Option<u32> {
+    #[cfg(unix)]
+    return std::fs::metadata("/proc/self").ok().map(|own| std::os::unix::fs::MetadataExt::uid(&own));
+    #[cfg(not(unix))]
+    return None;
 }
 
 /// A runtime for a command that waits for one thing after the other.
@@ -175,6 +200,18 @@ mod tests {
             assert_eq!(instant(text).unwrap().to_string(), "2027-01-31T00:00:00Z", "{text}");
         }
         assert!(instant("tomorrow").is_err());
+    }
+
+    #[test]
+    fn operators_are_named_as_the_system_does() {
+        let named = |set: &[(&str, &str)]| {
+            operator(|name| set.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()), Some(7))
+        };
+        assert_eq!(named(&[("USER", "ann")]), "ann");
+        assert_eq!(named(&[("USER", ""), ("LOGNAME", "bob")]), "bob");
+        assert_eq!(named(&[("USER", "root"), ("SUDO_USER", "ann")]), "ann as root");
+        assert_eq!(named(&[]), "uid 7");
+        assert_eq!(operator(|_| None, None), "unknown");
     }
 
     #[test]

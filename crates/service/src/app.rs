@@ -15,7 +15,9 @@ use payouts_store::Store;
 use payouts_store::sqlite::SqliteStore;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::audit;
 use crate::auth::Verifier;
 use crate::config::Config;
 use crate::http;
@@ -50,6 +52,8 @@ pub struct App {
     pub signals: Signals,
     /// What requests share.
     pub http: http::Shared,
+    /// Ends of downloads that are being recorded.
+    pub trails: TaskTracker,
     /// Cancelled when the service begins to stop: whoever waits lets go.
     pub stop: CancellationToken,
 }
@@ -159,6 +163,7 @@ impl App {
             tokens,
             signals: Signals::default(),
             http: http::Shared::new(config.limits.in_flight_max),
+            trails: TaskTracker::new(),
             stop: CancellationToken::new(),
             config,
         }))
@@ -215,10 +220,14 @@ pub async fn serve(app: Arc<App>, api: TcpListener, stop: impl Future<Output = (
         axum_server::from_tcp(api).map_err(|source| ServeError::Listen { address: address.clone(), source })?;
     let mut tasks = Tasks::new();
     worker::background(&app, &mut tasks).await?;
+    audit::log_head(&app).await;
+    tasks.spawn(Stage::Sweeping, "audit", |stop| audit::run(app.clone(), stop));
     tracing::info!(%address, "answering");
     tasks.spawn(Stage::Answering, "api", |stop| answer(app.clone(), server, stop));
     let grace_ms = app.config.shutdown_grace_ms;
-    tasks.run_until(stop, grace_ms).await.map_err(|task| ServeError::Ended { task })
+    let ended = tasks.run_until(stop, grace_ms).await;
+    audit::finish(&app).await;
+    ended.map_err(|task| ServeError::Ended { task })
 }
 
 /// Answers until told to stop: then nothing more is accepted, whoever is held is woken, and

@@ -2,9 +2,10 @@
 //!
 //! Rooms: `config` (what an operator sets), `auth` (who calls), `http` (one file per resource and
 //! verb), `worker` (the life of an attempt), `sweeper` (retention and garbage), `app` (what they
-//! all share), `shutdown` (in which order it stops).
+//! all share), `audit` (its head in the log), `shutdown` (in which order it stops).
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod config;
 pub mod doctor;

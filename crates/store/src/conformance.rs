@@ -4,6 +4,7 @@
 //! Each function gets a [`Fixture`] with an empty database. Nothing here knows a backend.
 
 pub mod acceptance;
+pub mod audit;
 pub mod durability;
 pub mod grants;
 pub mod queue;
@@ -20,6 +21,7 @@ use payouts_model::{
     Timestamp, Viewer,
 };
 
+use crate::audit::By;
 use crate::{Accepted, Claim, Completion, CreateExport, IdempotencyKey, Store};
 
 /// A database of one's own.
@@ -39,6 +41,8 @@ macro_rules! conformance_tests {
             acceptance: new_exports_are_queued, same_key_replays, key_is_free_again, key_holds_a_day,
                 keys_belong_to_one_principal, full_queue_refuses, fifty_with_one_key_make_one,
                 limit_is_exact_among_many, one_callers_fault_is_its_own, order_is_kept, callers_may_go_away;
+            audit: what_is_done_is_recorded, nothing_is_recorded_that_was_not_done, many_writers_make_one_chain,
+                pages_hold_every_record_once, it_is_never_swept;
             durability: everything_survives_a_new_store, another_process_sees_it_at_once;
             grants: pairs_add_up, grants_run_out, granting_again_changes_until, revoking_takes_exactly_those,
                 applying_makes_it_so, names_that_look_like_all_are_not,
@@ -79,6 +83,11 @@ pub const ATTEMPTS_MAX: u32 = 3;
 /// An instant `ms` after the start.
 pub fn after(ms: i64) -> Timestamp {
     START.plus_ms(ms)
+}
+
+/// Somebody who grants.
+pub fn by() -> By {
+    By::operator("op", START)
 }
 
 /// An id made of a number.

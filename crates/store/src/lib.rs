@@ -1,5 +1,7 @@
-//! Where Exports, grants and idempotency keys live: one trait, one conformance suite for all.
+//! Where Exports, grants, idempotency keys and the audit record live: one trait, one conformance
+//! suite for all.
 
+pub mod audit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod sqlite;
@@ -13,6 +15,7 @@ use payouts_model::{
     Viewer, Warning,
 };
 
+use audit::{By, Entry, Head, Record};
 pub use sqlite::SqliteStore;
 
 /// What went wrong with the store.
@@ -223,7 +226,8 @@ pub enum LetGo {
 ///
 /// Guarantees: an accepted Export is durable before `accept` returns; every move filters on its
 /// legal states (see `payouts_model::export::Move`) and, for workers, on the fence: a call with an
-/// old fence changes nothing and says so.
+/// old fence changes nothing and says so. What is accepted, deleted, granted or revoked is recorded
+/// (see [`audit`]) in the transaction that does it: neither exists without the other.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Accepts an Export, unless its key was used or the tenant's queue is full. What is accepted
@@ -312,11 +316,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn grants(&self) -> Result<Vec<Grant>, Error>;
     /// Adds grants (the same pair for the same holder and role again: `until` is replaced).
     /// Answers how many were new or changed.
-    async fn grant(&self, grants: &[Grant]) -> Result<u64, Error>;
+    async fn grant(&self, grants: &[Grant], by: &By) -> Result<u64, Error>;
     /// Removes exactly these grants (by holder, pair and role). Answers how many.
-    async fn revoke(&self, grants: &[Grant]) -> Result<u64, Error>;
+    async fn revoke(&self, grants: &[Grant], by: &By) -> Result<u64, Error>;
     /// Makes the grants exactly these, in one transaction. Answers (added, removed).
-    async fn apply_grants(&self, grants: &[Grant]) -> Result<(u64, u64), Error>;
+    async fn apply_grants(&self, grants: &[Grant], by: &By) -> Result<(u64, u64), Error>;
+
+    /// Records what happened outside the database. Durable when it returns; answers a head that
+    /// has it. Records of ended downloads may be kept back for a moment, to be written with others.
+    async fn audit(&self, record: &Record) -> Result<Head, Error>;
+    /// The newest audit record.
+    async fn audit_head(&self) -> Result<Head, Error>;
+    /// The first `max` audit records behind number `after`, in order, as they are stored.
+    async fn audit_entries(&self, after: u64, max: u64) -> Result<Vec<Entry>, Error>;
 
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), Error>;

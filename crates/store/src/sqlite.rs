@@ -8,6 +8,7 @@
 //! [`Move`](payouts_model::export::Move).
 
 mod accept;
+mod audit;
 mod grants;
 mod hold;
 mod inspect;
@@ -33,6 +34,7 @@ use sqlx::Sqlite;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+use crate::audit::{By, Entry, Head, Record};
 use crate::{Accepted, Claim, Completion, CreateExport, Deleted, Due, Error, LetGo, Page, Store, Visible};
 pub use inspect::{OpenExport, StoredFile};
 use rows::ScopeCache;
@@ -61,6 +63,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     scopes: Arc<ScopeCache>,
     line: accept::Line,
+    trail: audit::Trail,
     access: grants::AccessCache,
 }
 
@@ -107,7 +110,8 @@ impl SqliteStore {
         drop(guard);
         let scopes = Arc::new(ScopeCache::default());
         let line = accept::Line::open(writer.clone(), scopes.clone());
-        Ok(Self { writer, readers, scopes, line, access: grants::AccessCache::default() })
+        let trail = audit::Trail::open(writer.clone());
+        Ok(Self { writer, readers, scopes, line, trail, access: grants::AccessCache::default() })
     }
 
     /// Opens the database of `data_dir` for reading alone, beside whoever works with it: nothing is
@@ -140,7 +144,8 @@ impl SqliteStore {
         }
         let scopes = Arc::new(ScopeCache::default());
         let line = accept::Line::open(readers.clone(), scopes.clone());
-        Ok(Some(Self { writer: readers.clone(), readers, scopes, line, access: grants::AccessCache::default() }))
+        let trail = audit::Trail::open(readers.clone());
+        Ok(Some(Self { writer: readers.clone(), readers, scopes, line, trail, access: grants::AccessCache::default() }))
     }
 
     /// Waits for what is under way and closes the file.
@@ -262,9 +267,9 @@ impl Store for SqliteStore {
         viewer: &Viewer,
         report: ReportName,
         id: ExportId,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<Deleted, Error> {
-        self.delete_export(viewer, report, id).await
+        self.delete_export(viewer, report, id, now).await
     }
 
     async fn claim(
@@ -336,14 +341,24 @@ impl Store for SqliteStore {
     async fn grants(&self) -> Result<Vec<Grant>, Error> {
         self.all_grants().await
     }
-    async fn grant(&self, grants: &[Grant]) -> Result<u64, Error> {
-        self.add_grants(grants).await
+    async fn grant(&self, grants: &[Grant], by: &By) -> Result<u64, Error> {
+        self.add_grants(grants, by).await
     }
-    async fn revoke(&self, grants: &[Grant]) -> Result<u64, Error> {
-        self.remove_grants(grants).await
+    async fn revoke(&self, grants: &[Grant], by: &By) -> Result<u64, Error> {
+        self.remove_grants(grants, by).await
     }
-    async fn apply_grants(&self, grants: &[Grant]) -> Result<(u64, u64), Error> {
-        self.replace_grants(grants).await
+    async fn apply_grants(&self, grants: &[Grant], by: &By) -> Result<(u64, u64), Error> {
+        self.replace_grants(grants, by).await
+    }
+
+    async fn audit(&self, record: &Record) -> Result<Head, Error> {
+        self.append_record(record).await
+    }
+    async fn audit_head(&self) -> Result<Head, Error> {
+        self.newest_record().await
+    }
+    async fn audit_entries(&self, after: u64, max: u64) -> Result<Vec<Entry>, Error> {
+        self.records_after(after, max).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

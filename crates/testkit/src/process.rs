@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The longest wait for a server to listen, or to stop.
@@ -98,6 +99,8 @@ pub struct TestServer {
     pub url: String,
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Ends with stderr.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl TestServer {
@@ -112,17 +115,18 @@ impl TestServer {
 
     /// Runs a serving command; answers when it says where it listens.
     pub fn start_with(payouts: &Payouts, args: &[&str]) -> Self {
-        let mut child = payouts
-            .command(args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary can be started");
+        Self::start_command(&mut payouts.command(args))
+    }
+
+    /// The same with a prepared command.
+    pub fn start_command(command: &mut Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary can be started");
         let stderr = child.stderr.take().expect("stderr is piped");
         let log = Arc::new(Mutex::new(String::new()));
         let (found, address) = sync_channel(1);
         let lines = log.clone();
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Some(url) = line.strip_prefix("listening on ") {
                     // A second such line has nobody waiting for it.
@@ -133,7 +137,7 @@ impl TestServer {
                 log.push('\n');
             }
         });
-        let mut server = Self { url: String::new(), child, log };
+        let mut server = Self { url: String::new(), child, log, reader: Some(reader) };
         match address.recv_timeout(WAIT) {
             Ok(url) => server.url = url,
             Err(RecvTimeoutError::Timeout) => panic!("not listening within {WAIT:?}: {}", server.log()),
@@ -156,11 +160,21 @@ impl TestServer {
 
     /// Asks it to end (SIGTERM) and waits; answers the exit code.
     #[cfg(unix)]
-    pub fn terminate(mut self) -> i32 {
+    pub fn terminate(self) -> i32 {
+        self.stopped().0
+    }
+
+    /// The same; answers its whole log, too.
+    #[cfg(unix)]
+    pub fn stopped(mut self) -> (i32, String) {
         let id = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be run");
         assert!(told.success(), "the server had ended: {}", self.log());
-        self.child.wait().expect("the server can be waited for").code().unwrap_or(-1)
+        let code = self.child.wait().expect("the server can be waited for").code().unwrap_or(-1);
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the reader of the log does not panic");
+        }
+        (code, self.log())
     }
 }
 

@@ -185,7 +185,7 @@ async fn grant_everything(dir: &Path) -> Result<(), Failure> {
         role: Role::Viewer,
         until: None,
     };
-    store.grant(&[grant]).await.context("cannot grant the demo tenant its rows")?;
+    store.grant(&[grant], &data::by()).await.context("cannot grant the demo tenant its rows")?;
     store.close().await;
     Ok(())
 }

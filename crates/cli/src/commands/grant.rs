@@ -83,7 +83,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     data::runtime()?.block_on(async {
         let store = data::store(&config.data_dir).await?;
-        let changed = store.grant(&grants).await.context("nothing was granted")?;
+        let changed = store.grant(&grants, &data::by()).await.context("nothing was granted")?;
         let who = args.principal.as_ref().map_or_else(|| "everybody".to_owned(), |p| format!("'{p}'"));
         eprintln!(
             "{who} in tenant '{}': {} granted, {changed} new or changed",

@@ -63,7 +63,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
                     eprintln!("dry run, nothing was changed: {summary}");
                 } else {
                     let wanted: Vec<Grant> = wanted.into_iter().collect();
-                    store.apply_grants(&wanted).await.context("the grants are as they were")?;
+                    store.apply_grants(&wanted, &data::by()).await.context("the grants are as they were")?;
                     eprintln!("{summary}");
                 }
                 Ok(())

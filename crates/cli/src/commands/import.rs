@@ -6,10 +6,12 @@ use clap::Args as ClapArgs;
 use payouts_ledger::import::{self, Options, Outcome};
 use payouts_model::report::FieldRole;
 use payouts_model::{Report, ReportName, Timestamp};
+use payouts_store::audit::{LedgerOperation, LedgerRows};
 
 use crate::console::{self, Unit};
 use crate::data::{self, DataArgs};
 use crate::failure::Failure;
+use crate::ledger_change::LedgerChange;
 
 const EXAMPLES: &str = "\
 Examples
@@ -62,6 +64,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
         dry_run: args.dry_run,
         now: data::now(),
     };
+    let change = match options.dry_run {
+        true => None,
+        false => {
+            Some(LedgerChange::begin(&config.data_dir, LedgerOperation::Import, &[options.report], &options.files)?)
+        }
+    };
     let bar = console::progress(&format!("importing {}", args.report), None, Unit::Bytes);
     let progress = |done: u64, all: u64| {
         if bar.length() != Some(all) {
@@ -72,9 +80,18 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     let outcome = import::run(&ledger, catalog.report(args.report), &options, &progress);
     bar.finish_and_clear();
-    let outcome = outcome.map_err(|e| explain(e, options.rejects.is_some()))?;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            change.into_iter().for_each(LedgerChange::fail);
+            return Err(explain(error, options.rejects.is_some()));
+        }
+    };
     report(&options, &outcome);
-    let Outcome { inserted, changed, unchanged, removed, rejected, .. } = outcome;
+    let Outcome { inserted, changed, unchanged, removed, rejected, version, sums: _ } = outcome;
+    if let Some(change) = change {
+        change.end(version, LedgerRows { inserted, changed, unchanged, removed, rejected })?;
+    }
     if rejected > 0 && inserted + changed + unchanged + removed == 0 {
         return Err(Failure::new("every row was rejected, so nothing was imported"));
     }

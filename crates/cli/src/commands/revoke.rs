@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             return Err(Failure::new("no grant fits these selectors, nothing was revoked")
                 .try_this(format!("`payouts grants --data {}` lists the grants there are", data_dir.display())));
         }
-        let removed = store.revoke(&chosen).await.context("nothing was revoked")?;
+        let removed = store.revoke(&chosen, &data::by()).await.context("nothing was revoked")?;
         console::print(&data::grants_csv(&chosen)?)?;
         eprintln!("{} revoked", console::count(removed, "grant", "grants"));
         if grants.iter().any(|g| args.still_seen_through(g)) {

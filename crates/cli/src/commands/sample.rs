@@ -7,9 +7,11 @@ use chrono::{Datelike as _, NaiveDate};
 use clap::Args as ClapArgs;
 use payouts_ledger::sample::{self, Made, Options};
 use payouts_model::{Catalog, ReportName};
+use payouts_store::audit::{LedgerOperation, LedgerRows};
 
 use crate::console::{self, Unit};
 use crate::failure::Failure;
+use crate::ledger_change::LedgerChange;
 
 const EXAMPLES: &str = "\
 Examples
@@ -73,6 +75,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 
 /// Makes a sample with progress on stderr.
 pub fn make(data: &Path, options: &Options) -> Result<Made, Failure> {
+    let change = LedgerChange::begin(data, LedgerOperation::Sample, &ReportName::ALL, &[])?;
     let bar = console::progress("sample", Some(options.rows + options.earnings), Unit::Rows);
     let progress = |report: ReportName, done: u64| {
         let before = match report {
@@ -84,6 +87,14 @@ pub fn make(data: &Path, options: &Options) -> Result<Made, Failure> {
     };
     let made = sample::make(data, &Catalog::builtin(), options, &progress);
     bar.finish_and_clear();
+    match &made {
+        Ok(made) if made.kept => change.end(None, LedgerRows::default())?,
+        Ok(_) => {
+            let inserted = options.rows + options.earnings;
+            change.end(Some(0), LedgerRows { inserted, ..LedgerRows::default() })?;
+        }
+        Err(_) => change.fail(),
+    }
     made.map_err(|e| {
         Failure::new(format!("no sample was made in {}", data.display()))
             .because(e)

@@ -14,13 +14,15 @@ fn help(args: &[&str]) -> String {
 fn every_command_explains_itself() {
     insta::assert_snapshot!("payouts", help(&["--help"]));
     for command in [
-        "demo", "serve", "sample", "import", "ledger", "doctor", "hold", "sweep", "grant", "grants", "revoke", "token",
-        "export", "verify",
+        "demo", "serve", "sample", "import", "ledger", "doctor", "hold", "sweep", "grant", "grants", "revoke", "audit",
+        "token", "export", "verify",
     ] {
         let text = help(&[command, "--help"]);
         assert!(text.contains("Examples\n  "), "{command} shows no examples: {text}");
         insta::assert_snapshot!(command, text);
     }
+    insta::assert_snapshot!("audit-verify", help(&["audit", "verify", "--help"]));
+    insta::assert_snapshot!("audit-export", help(&["audit", "export", "--help"]));
     insta::assert_snapshot!("grants-apply", help(&["grants", "apply", "--help"]));
     for action in ["history", "restore", "optimise", "vacuum"] {
         insta::assert_snapshot!(format!("ledger-{action}"), help(&["ledger", action, "--help"]));

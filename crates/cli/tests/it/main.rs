@@ -1,6 +1,7 @@
 //! The binary as a process, and the service as its clients see it. One test binary, a module per
 //! topic.
 
+mod audit;
 mod clients;
 mod commands;
 mod demo;
@@ -15,6 +16,7 @@ mod ledger;
 mod oracles;
 mod planted;
 mod round_trip;
+mod secrets;
 mod serve;
 mod tidy;
 mod tokens;

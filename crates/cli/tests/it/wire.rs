@@ -68,6 +68,17 @@ impl Api {
         self.runtime.block_on(answer)
     }
 
+    /// Sends a JSON body.
+    pub fn post_json(&self, path: &str, body: &str) -> Answer {
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let request = request.header("content-type", "application/json").body(body.to_owned());
+        self.runtime.block_on(async {
+            let response = request.send().await.expect("the service answers");
+            let (status, headers) = (response.status(), response.headers().clone());
+            Answer { status, headers, body: response.bytes().await.expect("the whole body").to_vec() }
+        })
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, &[])
     }

@@ -1,10 +1,11 @@
 //! The files behind links: the stored bytes, never encoded, whole or by range.
 //!
 //! Invariants: a link's signature, its end, the Export and its viewer's grants are all checked at
-//! every request; no `Content-Encoding` is ever set; the ETag is strong and stays as long as the
+//! every request; no byte leaves before the audit record says that it is about to; no `Content-Encoding` is ever set; the ETag is strong and stays as long as the
 //! file. Clients of Azure Storage read from here as from a block blob.
 
 pub mod range;
+mod trail;
 
 use std::sync::Arc;
 
@@ -16,9 +17,10 @@ use futures::TryStreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use payouts_blob::BlobName;
 use payouts_model::export::FileInfo;
-use payouts_model::{ErrorCode, Export, ReportName, Status, Timestamp};
+use payouts_model::{ErrorCode, Export, ReportName, Status, Timestamp, Viewer};
 
 use self::range::{Validators, Verdict, Wanted};
+use self::trail::Download;
 use super::envelope::RequestId;
 use super::error::Error;
 use super::links;
@@ -44,7 +46,8 @@ pub async fn file(
 ) -> Response {
     let path = path.map(|Path(parts)| parts).unwrap_or_default();
     let part = |name: &str| path.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value);
-    let asked = Asked { method: &method, file: part("file"), name: part("name"), query: &raw_query };
+    let asked =
+        Asked { method: &method, file: part("file"), name: part("name"), query: &raw_query, request: &request_id };
     let mut response = match answer(&app, &asked, &headers).await {
         Ok(response) => response,
         Err(error) => storage_error(error),
@@ -69,11 +72,13 @@ struct Asked<'a> {
     file: &'a str,
     name: &'a str,
     query: &'a str,
+    /// The Request-ID.
+    request: &'a str,
 }
 
-async fn answer(app: &App, asked: &Asked<'_>, headers: &HeaderMap) -> Result<Response, Error> {
+async fn answer(app: &Arc<App>, asked: &Asked<'_>, headers: &HeaderMap) -> Result<Response, Error> {
     let now = app.clock.now();
-    let (export, file) = open(app, asked, now).await?;
+    let (viewer, export, file) = open(app, asked, now).await?;
     let validators = validators(&export, &file);
     match validators.verdict(headers) {
         Verdict::Send => {}
@@ -93,10 +98,12 @@ async fn answer(app: &App, asked: &Asked<'_>, headers: &HeaderMap) -> Result<Res
         Body::empty()
     } else {
         let name = BlobName::ExportFile { export: export.id, fence: file.fence };
-        Body::from_stream(app.blobs.read(name, bytes.clone()).await?.inspect_err(|error| {
+        let stream = app.blobs.read(name, bytes.clone()).await?.inspect_err(|error| {
             // The headers are gone: the connection breaks, which the client sees as a short read.
             tracing::error!(error = %error, "a download broke");
-        }))
+        });
+        let download = Download { export: export.id, by: (&viewer).into(), request: asked.request.to_owned() };
+        Body::from_stream(trail::recorded(app, download, bytes.clone(), stream).await?)
     };
     let mut response = with_validators((status, body).into_response(), &validators);
     let own = response.headers_mut();
@@ -112,7 +119,7 @@ async fn answer(app: &App, asked: &Asked<'_>, headers: &HeaderMap) -> Result<Res
 }
 
 /// Who may have which file: the link, then the Export, then the viewer's grants as they are now.
-async fn open(app: &App, asked: &Asked<'_>, now: Timestamp) -> Result<(Export, FileInfo), Error> {
+async fn open(app: &App, asked: &Asked<'_>, now: Timestamp) -> Result<(Viewer, Export, FileInfo), Error> {
     let link = links::verify(app, asked.file, asked.name, asked.query, now)?;
     let viewer = links::viewer(app, &link, now).await?;
     for report in ReportName::ALL {
@@ -120,7 +127,7 @@ async fn open(app: &App, asked: &Asked<'_>, now: Timestamp) -> Result<(Export, F
         let export = visible.export;
         let there = export.status == Status::Completed && !export.file_expired(now);
         let file = export.file.clone().filter(|f| visible.full && there && f.fence == link.fence);
-        return file.map(|file| (export, file)).ok_or_else(Error::file_not_found);
+        return file.map(|file| (viewer, export, file)).ok_or_else(Error::file_not_found);
     }
     Err(Error::file_not_found())
 }

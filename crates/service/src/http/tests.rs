@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use payouts_model::time::ManualClock;
 use payouts_model::{Clock, ExportId, Grant, Pair, ParticipantId, PrincipalId, Role, TenantId, Timestamp};
+use payouts_store::audit::By;
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -79,7 +80,12 @@ impl TestApp {
         let pair = Pair { participant: participant.map(ParticipantId::new), program: None };
         let principal = principal.map(PrincipalId::new);
         let grant = Grant { tenant: TenantId::new(tenant), principal, pair, role, until: None };
-        self.app.store.grant(&[grant]).await.unwrap();
+        self.app.store.grant(&[grant], &self.by()).await.unwrap();
+    }
+
+    /// Somebody who grants, now.
+    pub fn by(&self) -> By {
+        By::operator("op", self.clock.now())
     }
 
     pub fn token(&self, tenant: &str, principal: &str) -> String {

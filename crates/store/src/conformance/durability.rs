@@ -2,7 +2,9 @@
 
 use payouts_model::{ErrorCode, Grant, Pair, ReportName, Role, Scope, Status, TenantId, Warning};
 
-use super::{ATTEMPTS_MAX, Fixture, START, accept, after, claim, completion, everything, failure, key, request, see};
+use super::{
+    ATTEMPTS_MAX, Fixture, START, accept, after, by, claim, completion, everything, failure, key, request, see,
+};
 use crate::{Accepted, CreateExport, LetGo};
 
 /// Exports in every state, keys and manifests outlive the store that wrote them, member by member.
@@ -55,7 +57,7 @@ pub async fn another_process_sees_it_at_once(fixture: &dyn Fixture) {
         role: Role::Viewer,
         until: None,
     };
-    one.grant(std::slice::from_ref(&grant)).await.unwrap();
+    one.grant(std::slice::from_ref(&grant), &by()).await.unwrap();
     let access = other.access(&grant.tenant, &everything().principal, START).await.unwrap();
     assert_eq!(access, (Role::Viewer, Scope::everything()));
     other.ping().await.unwrap();

@@ -2,7 +2,7 @@
 
 use payouts_model::{Grant, Pair, ParticipantId, PrincipalId, Role, Scope, TenantId, Timestamp};
 
-use super::{Fixture, START, after, scope};
+use super::{Fixture, START, after, by, scope};
 
 fn grant(principal: Option<&str>, participant: Option<&str>, program: Option<&str>) -> Grant {
     Grant {
@@ -29,7 +29,7 @@ pub async fn pairs_add_up(fixture: &dyn Fixture) {
         Grant { role: Role::Admin, ..grant(Some("q"), None, Some("X")) },
         Grant { tenant: TenantId::new("u"), ..grant(None, None, None) },
     ];
-    assert_eq!(store.grant(&given).await.unwrap(), 4);
+    assert_eq!(store.grant(&given, &by()).await.unwrap(), 4);
     let expected = scope(&[("42", "*"), ("7", "CSP, Indirect \"Provider\"")]);
     assert_eq!(store.access(&t, &p, START).await.unwrap(), (Role::Viewer, expected));
     let q = PrincipalId::new("q");
@@ -45,7 +45,7 @@ pub async fn grants_run_out(fixture: &dyn Fixture) {
     let (t, p) = holder("p");
     let until = Some(after(100));
     let given = [Grant { until, role: Role::Admin, ..grant(None, Some("1"), None) }, grant(None, Some("2"), None)];
-    store.grant(&given).await.unwrap();
+    store.grant(&given, &by()).await.unwrap();
     let access = |at: Timestamp| store.access(&t, &p, at);
     assert_eq!(access(after(99)).await.unwrap(), (Role::Admin, scope(&[("1", "*"), ("2", "*")])));
     assert_eq!(access(after(100)).await.unwrap(), (Role::Viewer, scope(&[("2", "*")])));
@@ -55,10 +55,10 @@ pub async fn grants_run_out(fixture: &dyn Fixture) {
 pub async fn granting_again_changes_until(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let first = grant(None, Some("1"), None);
-    assert_eq!(store.grant(&[first.clone(), grant(None, Some("2"), None)]).await.unwrap(), 2);
-    assert_eq!(store.grant(std::slice::from_ref(&first)).await.unwrap(), 0);
+    assert_eq!(store.grant(&[first.clone(), grant(None, Some("2"), None)], &by()).await.unwrap(), 2);
+    assert_eq!(store.grant(std::slice::from_ref(&first), &by()).await.unwrap(), 0);
     let limited = Grant { until: Some(after(5)), ..first };
-    assert_eq!(store.grant(std::slice::from_ref(&limited)).await.unwrap(), 1);
+    assert_eq!(store.grant(std::slice::from_ref(&limited), &by()).await.unwrap(), 1);
     assert_eq!(store.grants().await.unwrap(), vec![limited, grant(None, Some("2"), None)]);
 }
 
@@ -66,10 +66,10 @@ pub async fn granting_again_changes_until(fixture: &dyn Fixture) {
 pub async fn revoking_takes_exactly_those(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let kept = [grant(Some("p"), Some("1"), None), Grant { role: Role::Admin, ..grant(None, Some("1"), None) }];
-    store.grant(&kept).await.unwrap();
-    store.grant(&[Grant { until: Some(after(5)), ..grant(None, Some("1"), None) }]).await.unwrap();
+    store.grant(&kept, &by()).await.unwrap();
+    store.grant(&[Grant { until: Some(after(5)), ..grant(None, Some("1"), None) }], &by()).await.unwrap();
     let named = [grant(None, Some("1"), None), grant(None, Some("9"), None)];
-    assert_eq!(store.revoke(&named).await.unwrap(), 1);
+    assert_eq!(store.revoke(&named, &by()).await.unwrap(), 1);
     let mut sorted = kept.to_vec();
     sorted.sort();
     assert_eq!(store.grants().await.unwrap(), sorted);
@@ -78,14 +78,14 @@ pub async fn revoking_takes_exactly_those(fixture: &dyn Fixture) {
 /// Applying a list makes the grants exactly that list, and again changes nothing.
 pub async fn applying_makes_it_so(fixture: &dyn Fixture) {
     let store = fixture.open().await;
-    store.grant(&[grant(None, Some("1"), None), grant(None, Some("2"), None)]).await.unwrap();
+    store.grant(&[grant(None, Some("1"), None), grant(None, Some("2"), None)], &by()).await.unwrap();
     let wanted = [grant(None, Some("2"), None), grant(None, Some("3"), None), grant(Some("p"), Some("3"), None)];
-    assert_eq!(store.apply_grants(&wanted).await.unwrap(), (2, 1));
-    assert_eq!(store.apply_grants(&wanted).await.unwrap(), (0, 0));
+    assert_eq!(store.apply_grants(&wanted, &by()).await.unwrap(), (2, 1));
+    assert_eq!(store.apply_grants(&wanted, &by()).await.unwrap(), (0, 0));
     let mut sorted = wanted.to_vec();
     sorted.sort();
     assert_eq!(store.grants().await.unwrap(), sorted);
-    assert_eq!(store.apply_grants(&[]).await.unwrap(), (0, 3));
+    assert_eq!(store.apply_grants(&[], &by()).await.unwrap(), (0, 3));
 }
 
 /// A principal, participant or program with a strange name is that one, never all.
@@ -94,7 +94,7 @@ pub async fn names_that_look_like_all_are_not(fixture: &dyn Fixture) {
     let (t, p) = holder("p");
     for name in ["*", "", "=", "=*", "%"] {
         let given = [grant(Some(name), Some("1"), None), grant(Some("p"), Some(name), Some(name))];
-        store.apply_grants(&given).await.unwrap();
+        store.apply_grants(&given, &by()).await.unwrap();
         let mut sorted = given.to_vec();
         sorted.sort();
         assert_eq!(store.grants().await.unwrap(), sorted);
@@ -113,22 +113,22 @@ pub async fn changes_elsewhere_are_at_work_at_once(fixture: &dyn Fixture) {
     let brief = Grant { until: Some(after(100)), role: Role::Admin, ..grant(None, Some("2"), None) };
     for _ in 0..3 {
         assert_eq!(access(START).await.unwrap(), (Role::Viewer, Scope::default()));
-        elsewhere.grant(std::slice::from_ref(&wide)).await.unwrap();
+        elsewhere.grant(std::slice::from_ref(&wide), &by()).await.unwrap();
         for _ in 0..2 {
             assert_eq!(access(START).await.unwrap(), (Role::Viewer, scope(&[("1", "*")])));
         }
-        elsewhere.grant(std::slice::from_ref(&brief)).await.unwrap();
+        elsewhere.grant(std::slice::from_ref(&brief), &by()).await.unwrap();
         for _ in 0..2 {
             assert_eq!(access(after(99)).await.unwrap(), (Role::Admin, scope(&[("1", "*"), ("2", "*")])));
             assert_eq!(access(after(100)).await.unwrap(), (Role::Viewer, scope(&[("1", "*")])));
         }
         let longer = Grant { until: Some(after(200)), ..brief.clone() };
-        elsewhere.grant(std::slice::from_ref(&longer)).await.unwrap();
+        elsewhere.grant(std::slice::from_ref(&longer), &by()).await.unwrap();
         assert_eq!(access(after(100)).await.unwrap().0, Role::Admin);
-        elsewhere.revoke(&[wide.clone(), longer]).await.unwrap();
+        elsewhere.revoke(&[wide.clone(), longer], &by()).await.unwrap();
     }
     let mut tasks = tokio::task::JoinSet::new();
-    elsewhere.grant(&[wide]).await.unwrap();
+    elsewhere.grant(&[wide], &by()).await.unwrap();
     for _ in 0..64 {
         let (store, t, p) = (std::sync::Arc::clone(&here), t.clone(), p.clone());
         tasks.spawn(async move { store.access(&t, &p, START).await.unwrap().1 });

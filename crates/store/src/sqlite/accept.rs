@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::batch::Decision;
 use super::rows::ScopeCache;
 use super::{SqliteStore, WriteTx, at};
+use crate::audit::Record;
 use crate::{Accepted, CreateExport, Error};
 
 const ACCEPT: &str = "accept an export";
@@ -37,6 +38,8 @@ const SQLITE_TOOBIG: &str = "18";
 #[derive(Debug)]
 struct Waiting {
     create: CreateExport,
+    /// What the audit record is to say of it: made by the caller, so that the writer need not.
+    record: String,
     tenant_queue_max: u64,
     answer: oneshot::Sender<Result<Accepted, Error>>,
 }
@@ -58,7 +61,8 @@ impl SqliteStore {
     pub(super) async fn accept_export(&self, create: CreateExport, tenant_queue_max: u64) -> Result<Accepted, Error> {
         let (answer, answered) = oneshot::channel();
         let gone = |aborted| at(ACCEPT, aborted)(sqlx::Error::WorkerCrashed);
-        self.line.0.send(Waiting { create, tenant_queue_max, answer }).await.map_err(|_| gone(true))?;
+        let record = Record::accepted(&create).to_text();
+        self.line.0.send(Waiting { create, record, tenant_queue_max, answer }).await.map_err(|_| gone(true))?;
         answered.await.unwrap_or_else(|_| Err(gone(false)))
     }
 }
@@ -132,7 +136,7 @@ struct Failed {
 /// One failure, told to each caller that it concerns.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(transparent)]
-struct Shared(Arc<sqlx::Error>);
+pub(super) struct Shared(pub(super) Arc<sqlx::Error>);
 
 /// The first, and whoever waits behind it and still listens, up to the limits.
 fn take_along(first: Waiting, line: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use payouts_model::{Grant, Pair, ParticipantId, PrincipalId, Role, Scope, TenantId, Timestamp};
 
-use super::{SqliteStore, WriteTx, at, commit};
+use super::{SqliteStore, WriteTx, at, audit, commit};
 use crate::Error;
+use crate::audit::{By, Event, Record};
 use cache::Access;
 pub(super) use cache::AccessCache;
 
@@ -139,27 +140,25 @@ impl SqliteStore {
         sorted(rows)
     }
 
-    pub(super) async fn add_grants(&self, grants: &[Grant]) -> Result<u64, Error> {
+    pub(super) async fn add_grants(&self, grants: &[Grant], by: &By) -> Result<u64, Error> {
         let mut tx = self.begin(CHANGE).await?;
-        let mut changed = 0;
+        let mut changes = Changes::new(by, false);
         for grant in grants {
-            changed += add(&mut tx, grant).await.map_err(at(CHANGE, true))?;
+            changes.add(&mut tx, grant).await.map_err(at(CHANGE, true))?;
         }
-        commit(tx, CHANGE).await?;
-        Ok(changed)
+        Ok(changes.commit(tx).await?.0)
     }
 
-    pub(super) async fn remove_grants(&self, grants: &[Grant]) -> Result<u64, Error> {
+    pub(super) async fn remove_grants(&self, grants: &[Grant], by: &By) -> Result<u64, Error> {
         let mut tx = self.begin(CHANGE).await?;
-        let mut removed = 0;
+        let mut changes = Changes::new(by, false);
         for grant in grants {
-            removed += remove(&mut tx, grant).await.map_err(at(CHANGE, true))?;
+            changes.remove(&mut tx, grant).await.map_err(at(CHANGE, true))?;
         }
-        commit(tx, CHANGE).await?;
-        Ok(removed)
+        Ok(changes.commit(tx).await?.1)
     }
 
-    pub(super) async fn replace_grants(&self, grants: &[Grant]) -> Result<(u64, u64), Error> {
+    pub(super) async fn replace_grants(&self, grants: &[Grant], by: &By) -> Result<(u64, u64), Error> {
         let mut tx = self.begin(CHANGE).await?;
         let rows: Vec<GrantRow> =
             sqlx::query_as("SELECT tenant, principal, participant, program, role, until FROM grants")
@@ -167,16 +166,58 @@ impl SqliteStore {
                 .await
                 .map_err(at(CHANGE, true))?;
         let wanted: BTreeSet<&Grant> = grants.iter().collect();
-        let (mut added, mut removed) = (0, 0);
+        let mut changes = Changes::new(by, true);
         // Old ones go first: a changed `until` is one removed and one added.
         for grant in sorted(rows)?.iter().filter(|g| !wanted.contains(g)) {
-            removed += remove(&mut tx, grant).await.map_err(at(CHANGE, true))?;
+            changes.remove(&mut tx, grant).await.map_err(at(CHANGE, true))?;
         }
         for grant in wanted {
-            added += add(&mut tx, grant).await.map_err(at(CHANGE, true))?;
+            changes.add(&mut tx, grant).await.map_err(at(CHANGE, true))?;
         }
+        changes.commit(tx).await
+    }
+}
+
+/// What one transaction changes, and its audit records.
+struct Changes<'a> {
+    by: &'a By,
+    applied: bool,
+    added: u64,
+    removed: u64,
+    records: Vec<String>,
+}
+
+impl<'a> Changes<'a> {
+    fn new(by: &'a By, applied: bool) -> Self {
+        Self { by, applied, added: 0, removed: 0, records: Vec::new() }
+    }
+
+    async fn add(&mut self, tx: &mut WriteTx, grant: &Grant) -> Result<(), sqlx::Error> {
+        if add(tx, grant).await? > 0 {
+            self.added += 1;
+            self.record(Event::GrantGiven { grant: grant.into(), applied: self.applied });
+        }
+        Ok(())
+    }
+
+    async fn remove(&mut self, tx: &mut WriteTx, grant: &Grant) -> Result<(), sqlx::Error> {
+        if remove(tx, grant).await? > 0 {
+            self.removed += 1;
+            self.record(Event::GrantRevoked { grant: grant.into(), applied: self.applied });
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, event: Event) {
+        self.records.push(Record::new(self.by, event).to_text());
+    }
+
+    /// Answers (added, removed).
+    async fn commit(self, mut tx: WriteTx) -> Result<(u64, u64), Error> {
+        let records: Vec<&str> = self.records.iter().map(String::as_str).collect();
+        audit::append(&mut tx, &records).await.map_err(at(CHANGE, true))?;
         commit(tx, CHANGE).await?;
-        Ok((added, removed))
+        Ok((self.added, self.removed))
     }
 }
 

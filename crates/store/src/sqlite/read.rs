@@ -7,7 +7,8 @@ use payouts_model::{ExportId, ReportName, Role, Status, TenantId, Timestamp, Vie
 use sqlx::SqliteConnection;
 
 use super::rows::{ExportRow, count, export_sql, number, states, to_json};
-use super::{SqliteStore, at, commit};
+use super::{SqliteStore, at, audit, commit};
+use crate::audit::Record;
 use crate::{Deleted, Error, Page, Visible};
 
 const FIND: &str = "find an export";
@@ -151,6 +152,7 @@ impl SqliteStore {
         viewer: &Viewer,
         report: ReportName,
         id: ExportId,
+        now: Timestamp,
     ) -> Result<Deleted, Error> {
         let mut tx = self.begin(DELETE).await?;
         let Some(row) = own_row(&mut tx, viewer, report, id).await.map_err(at(DELETE, true))? else {
@@ -171,6 +173,8 @@ impl SqliteStore {
             .await
             .map_err(at(DELETE, true))?;
         let export = self.export(&mut tx, row).await?;
+        let record = Record::deleted(viewer, &export, now).to_text();
+        audit::append(&mut tx, &[&record]).await.map_err(at(DELETE, true))?;
         commit(tx, DELETE).await?;
         Ok(Deleted::Gone(Box::new(export)))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{FILE_NAME, SqliteStore};
-use crate::conformance::{Fixture, accept, request, see};
+use crate::conformance::{Fixture, accept, by, request, see};
 use crate::{Error, Store};
 
 /// A data directory of its own.
@@ -242,4 +242,55 @@ async fn reading_alone_makes_and_changes_nothing() {
     reading.close().await;
     let older = SqliteStore::open_read_only(folder.path()).await.unwrap_err();
     assert!(matches!(older, Error::NotUpgraded { .. }), "{older}");
+}
+
+/// What cannot be recorded is not done: acceptance, deletion, granting and revoking fail with the
+/// record, and leave nothing.
+#[tokio::test]
+async fn nothing_is_done_without_its_record() {
+    use crate::conformance::{everything, id};
+    use payouts_model::{Grant, Pair, ReportName, Role, TenantId};
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let grant = |tenant: &str| Grant {
+        tenant: TenantId::new(tenant),
+        principal: None,
+        pair: Pair { participant: None, program: None },
+        role: Role::Viewer,
+        until: None,
+    };
+    let made = accept(&store, request(0)).await;
+    store.grant(&[grant("t")], &by()).await.unwrap();
+    let head = store.audit_head().await.unwrap();
+    sqlx::raw_sql("CREATE TRIGGER broken BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no room'); END")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    let refused = store.accept(request(1), 10).await.unwrap_err();
+    assert!(matches!(refused, Error::Database { aborted: true, .. }), "{refused:?}");
+    let now = crate::conformance::START;
+    store.delete(&everything(), ReportName::Payments, made.id, now).await.unwrap_err();
+    store.grant(&[grant("u")], &by()).await.unwrap_err();
+    store.revoke(&[grant("t")], &by()).await.unwrap_err();
+    store.apply_grants(&[], &by()).await.unwrap_err();
+    assert_eq!(see(&store, made.id).await, made);
+    assert!(store.find(&everything(), ReportName::Payments, id(2)).await.unwrap().is_none());
+    assert_eq!(store.grants().await.unwrap(), [grant("t")]);
+    assert_eq!(store.audit_head().await.unwrap(), head);
+    sqlx::raw_sql("DROP TRIGGER broken").execute(&store.writer).await.unwrap();
+    accept(&store, request(1)).await;
+    assert_eq!(store.audit_head().await.unwrap().seq, head.seq + 1);
+}
+
+/// The tables themselves refuse to change or lose a record.
+#[tokio::test]
+async fn audit_records_are_append_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    accept(&store, request(0)).await;
+    for sql in ["UPDATE audit SET record = '{}'", "DELETE FROM audit", "UPDATE audit SET seq = 7"] {
+        let refused = sqlx::raw_sql(sql).execute(&store.writer).await.unwrap_err();
+        assert!(refused.to_string().contains("never"), "{sql}: {refused}");
+    }
+    assert_eq!(store.audit_entries(0, 10).await.unwrap().len(), 1);
 }

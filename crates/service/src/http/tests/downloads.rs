@@ -116,10 +116,10 @@ async fn a_link_lives_as_long_as_its_reasons() {
     let fresh = link(&test, &one).await;
     assert_eq!(test.get(&fresh, "").await.status, StatusCode::OK);
     let grants = test.app.store.grants().await.unwrap();
-    test.app.store.revoke(&grants).await.unwrap();
+    test.app.store.revoke(&grants, &test.by()).await.unwrap();
     let lost = test.get(&fresh, "").await;
     assert_eq!((lost.code().as_str(), lost.header("x-ms-error-code")), ("LinkInvalid", "AuthenticationFailed"));
-    test.app.store.grant(&grants).await.unwrap();
+    test.app.store.grant(&grants, &test.by()).await.unwrap();
     assert_eq!(test.delete(&one, "t/ana").await.status, StatusCode::OK);
     assert_eq!(test.get(&fresh, "").await.code(), "FileNotFound");
     assert!(test.app.blobs.list().await.unwrap().is_empty(), "nothing is left behind");
@@ -133,4 +133,64 @@ async fn after_its_retention_the_file_is_gone_and_the_export_stays() {
     let json = test.get(&one, "t/ana").await.json();
     assert_eq!((json["status"].as_str(), json["blobLocation"].as_str()), (Some("Completed"), Some("")));
     assert_eq!(json["warnings"][0]["code"], "FileExpired");
+}
+
+/// The actions of the audit record with what they say of bytes, ends of downloads included.
+async fn trail(test: &TestApp) -> Vec<(String, Value)> {
+    test.app.trails.close();
+    test.app.trails.wait().await;
+    test.app.trails.reopen();
+    let entries = test.app.store.audit_entries(0, 1_000).await.unwrap();
+    let read = |record: &str| serde_json::from_str::<Value>(record).unwrap();
+    entries.iter().map(|e| read(&e.record)).map(|r| (r["action"].as_str().unwrap().to_owned(), r)).collect()
+}
+
+#[tokio::test]
+async fn downloads_are_recorded_with_whom_and_how_many_bytes() {
+    let test = TestApp::open().await;
+    let (one, link) = completed(&test).await;
+    let before = trail(&test).await.len();
+    let whole = test.get(&link, "").await;
+    let part = test.send(Method::GET, &link, "", &[("range", "bytes=10-14")], "").await;
+    // What sends no bytes of the file is no download.
+    test.send(Method::HEAD, &link, "", &[], "").await;
+    test.send(Method::GET, &link, "", &[("if-none-match", whole.header("etag"))], "").await;
+    test.send(Method::GET, &link, "", &[("range", "bytes=400-")], "").await;
+    test.get(&link.replace("sig=", "sig=A"), "").await;
+    let records = trail(&test).await.split_off(before);
+    let of = |answer: &Answer, action: &str| {
+        let id = answer.header("request-id");
+        let found: Vec<_> = records.iter().filter(|(a, r)| a == action && r["request"] == id).collect();
+        assert_eq!(found.len(), 1, "{action} {records:#?}");
+        found[0].1.clone()
+    };
+    assert_eq!(records.len(), 4, "{records:#?}");
+    let (started, ended) = (of(&whole, "download.started"), of(&whole, "download.ended"));
+    assert_eq!((&started["fromBytes"], &started["askedBytes"]), (&Value::from(0), &Value::from(40)));
+    assert_eq!(ended["sentBytes"], 40);
+    assert_eq!(ended["by"], serde_json::json!({"tenant": "t", "principal": "ana"}));
+    assert!(one.ends_with(started["export"].as_str().unwrap()));
+    let (started, ended) = (of(&part, "download.started"), of(&part, "download.ended"));
+    assert_eq!((&started["fromBytes"], &started["askedBytes"]), (&Value::from(10), &Value::from(5)));
+    assert_eq!(ended["sentBytes"], 5);
+}
+
+/// A client that goes away before it took a byte: the answer is dropped unread.
+#[tokio::test]
+async fn a_download_that_is_not_taken_is_interrupted() {
+    let test = TestApp::open().await;
+    let (_, link) = completed(&test).await;
+    let before = trail(&test).await.len();
+    let request = Request::get(&link).header("host", "localhost:7070").body(Body::empty()).unwrap();
+    let response = test.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let started = test.app.store.audit_entries(before as u64, 10).await.unwrap();
+    assert!(started[0].record.contains("download.started"), "before the first byte is asked for: {started:?}");
+    drop(response);
+    let records = trail(&test).await.split_off(before);
+    assert_eq!(
+        records.iter().map(|(a, _)| a.as_str()).collect::<Vec<_>>(),
+        ["download.started", "download.interrupted"]
+    );
+    assert_eq!(records[1].1["sentBytes"], 0);
 }

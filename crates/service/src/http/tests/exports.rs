@@ -75,7 +75,7 @@ async fn the_maker_deletes_also_what_is_no_longer_granted() {
         .into_iter()
         .filter(|g| g.pair.participant == Some(ParticipantId::new("2")))
         .collect();
-    test.app.store.revoke(&gone).await.unwrap();
+    test.app.store.revoke(&gone, &test.by()).await.unwrap();
     assert_eq!(test.get(&one, "t/ana").await.code(), "ExportNotFound");
     assert_eq!(test.delete(&one, "t/bo").await.code(), "ExportNotFound");
     let deleted = test.delete(&one, "t/ana").await;
@@ -122,9 +122,9 @@ async fn a_replay_needs_the_grants_of_the_first() {
     let first = send().await;
     assert_eq!((first.status, first.json()["progress"]["queuePosition"].as_u64()), (StatusCode::ACCEPTED, Some(1)));
     let gone: Vec<_> = test.app.store.grants().await.unwrap().into_iter().skip(1).collect();
-    test.app.store.revoke(&gone).await.unwrap();
+    test.app.store.revoke(&gone, &test.by()).await.unwrap();
     assert_eq!(send().await.code(), "ExportNotFound");
-    test.app.store.grant(&gone).await.unwrap();
+    test.app.store.grant(&gone, &test.by()).await.unwrap();
     assert_eq!(send().await.id(), first.id());
 }
 

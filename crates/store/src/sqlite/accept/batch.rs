@@ -9,8 +9,8 @@ use payouts_model::{Scope, Status};
 use sqlx::AssertSqlSafe;
 
 use super::Waiting;
-use crate::sqlite::WriteTx;
 use crate::sqlite::rows::{ExportRow, ScopeCache, export_sql, to_json};
+use crate::sqlite::{WriteTx, audit};
 use crate::{CreateExport, Error, IDEMPOTENCY_KEY_MS, IdempotencyKey};
 
 /// What a caller is to be told once the transaction is durable.
@@ -61,7 +61,8 @@ pub(super) async fn decide_and_insert(
     let mut lengths: BTreeMap<&str, u64> = before.queued.iter().map(|(tenant, n)| (tenant.as_str(), *n)).collect();
     let mut decisions = Vec::with_capacity(batch.len());
     let mut new = Vec::with_capacity(batch.len());
-    for (place, Waiting { create, tenant_queue_max, .. }) in batch.iter().enumerate() {
+    let mut records = Vec::with_capacity(batch.len());
+    for (place, Waiting { create, record, tenant_queue_max, .. }) in batch.iter().enumerate() {
         let keyed = key_of(create);
         if let Some((whose, key)) = keyed
             && let Some(held) = keys.get(&whose)
@@ -83,6 +84,7 @@ pub(super) async fn decide_and_insert(
         *queued += 1;
         decisions.push(Decision::New { queue_position: *queued });
         new.push(create);
+        records.push(record.as_str());
         if let Some((whose, key)) = keyed {
             let digest = key.request_digest.as_str().into();
             keys.insert(whose, Held { digest, created_at: create.created_at.0, by: Holder::Batch(place) });
@@ -91,6 +93,7 @@ pub(super) async fn decide_and_insert(
     insert_scopes(tx, &new, &before.scopes).await?;
     insert_exports(tx, &new).await?;
     insert_keys(tx, &new).await?;
+    audit::append(tx, &records).await?;
     Ok(decisions)
 }
 
