@@ -1,83 +1,116 @@
-//! Compares this encoder with libraries on a CSV file: `compare FILE [REPEATS]`.
+//! Compares this encoder with libraries on a CSV file, on one thread:
+//! `cargo run --release -p payouts-deflate --example compare -- FILE [ROUNDS]`.
 //!
-//! One thread, pieces of about 1 MiB cut at line ends, as exports cut them. Prints size and speed.
+//! The file is cut into pieces at line ends, as exports cut it. Everybody takes a turn in every
+//! round and the best turn counts, since other work on the machine only ever slows down.
 
 use std::time::Instant;
 
-fn field_starts(text: &[u8]) -> (Vec<u32>, usize) {
-    let (mut starts, mut quoted, mut columns) = (vec![0], false, 0);
+use libdeflater::CompressionLvl;
+use payouts_deflate::Encoder;
+
+/// Bytes of a piece: 1 MiB is what an export takes; the others show what that costs and gains.
+const PIECES_BYTES: [usize; 4] = [1 << 20, 256 << 10, 64 << 10, 4 << 20];
+
+struct Piece<'a> {
+    text: &'a [u8],
+    /// Where fields begin.
+    fields: Vec<u32>,
+    /// Where rows begin.
+    rows: Vec<u32>,
+}
+
+/// Where fields and rows begin.
+fn starts(text: &[u8]) -> (Vec<u32>, Vec<u32>) {
+    let (mut fields, mut rows, mut quoted) = (vec![0], vec![0], false);
     for (i, &byte) in text.iter().enumerate() {
         match byte {
             b'"' => quoted = !quoted,
-            b',' | b'\n' if !quoted => {
-                starts.push(i as u32 + 1);
-                if columns == 0 && byte == b'\n' {
-                    columns = starts.len() - 1;
+            b',' | b'\n' if !quoted && i + 1 < text.len() => {
+                fields.push(i as u32 + 1);
+                if byte == b'\n' {
+                    rows.push(i as u32 + 1);
                 }
             }
             _ => {}
         }
     }
-    (starts, columns.max(1))
+    (fields, rows)
+}
+
+fn cut(text: &[u8], bytes: usize) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let at = rest.len().min(bytes);
+        let end = rest[at..].iter().position(|&b| b == b'\n').map_or(rest.len(), |p| at + p + 1);
+        let (text, after) = rest.split_at(end);
+        let (fields, rows) = starts(text);
+        pieces.push(Piece { text, fields, rows });
+        rest = after;
+    }
+    pieces
+}
+
+/// Answers the compressed size of a piece.
+type Compressor = Box<dyn FnMut(&Piece<'_>) -> usize>;
+
+fn ours(starts: for<'a> fn(&'a Piece<'_>) -> (&'a [u32], usize)) -> Compressor {
+    let (mut encoder, mut out) = (Encoder::default(), Vec::new());
+    Box::new(move |piece| {
+        out.clear();
+        let (starts, columns) = starts(piece);
+        encoder.compress(piece.text, starts, columns, &mut out);
+        out.len()
+    })
+}
+
+fn libdeflate(level: i32) -> Compressor {
+    let mut library = libdeflater::Compressor::new(CompressionLvl::new(level).expect("a level"));
+    let mut out = Vec::new();
+    Box::new(move |piece| {
+        out.resize(library.deflate_compress_bound(piece.text.len()), 0);
+        library.deflate_compress(piece.text, &mut out).expect("room")
+    })
+}
+
+fn zlib_rs(level: u32) -> Compressor {
+    let mut library = flate2::Compress::new(flate2::Compression::new(level), false);
+    let mut out = Vec::new();
+    Box::new(move |piece| {
+        out.resize(piece.text.len() * 2 + 1024, 0);
+        library.reset();
+        library.compress(piece.text, &mut out, flate2::FlushCompress::Sync).expect("room");
+        library.total_out() as usize
+    })
 }
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let text = std::fs::read(arguments.next().expect("a file")).expect("a readable file");
-    let repeats: usize = arguments.next().map_or(3, |n| n.parse().expect("a number"));
-    let mut pieces = Vec::new();
-    let mut rest = &text[..];
-    while !rest.is_empty() {
-        let at = rest.len().min(1 << 20);
-        let end = rest[at..].iter().position(|&b| b == b'\n').map_or(rest.len(), |p| at + p + 1);
-        let (starts, columns) = field_starts(&rest[..end]);
-        pieces.push((&rest[..end], starts, columns));
-        rest = &rest[end..];
-    }
-    let report = |name: &str, run: &mut dyn FnMut() -> usize| {
-        let mut best = f64::MAX;
-        let mut size = 0;
-        for _ in 0..repeats {
-            let begin = Instant::now();
-            size = run();
-            best = best.min(begin.elapsed().as_secs_f64());
+    let rounds: usize = arguments.next().map_or(3, |n| n.parse().expect("a number of rounds"));
+    for bytes in PIECES_BYTES {
+        let pieces = cut(&text, bytes);
+        println!("\n{:.1} MB of text in {} pieces of {} KiB", text.len() as f64 / 1e6, pieces.len(), bytes >> 10);
+        let mut all: Vec<(&str, Compressor)> = vec![
+            ("ours, told of fields", ours(|p| (&p.fields, p.fields.len() / p.rows.len()))),
+            ("ours, told of rows", ours(|p| (&p.rows, 1))),
+            ("ours, told nothing", ours(|_| (&[], 1))),
+            ("libdeflate 1", libdeflate(1)),
+            ("libdeflate 6", libdeflate(6)),
+            ("zlib-rs 1", zlib_rs(1)),
+        ];
+        let mut best = vec![(f64::MAX, 0); all.len()];
+        for _ in 0..rounds {
+            for ((_, compressor), (best, size)) in all.iter_mut().zip(&mut best) {
+                let begin = Instant::now();
+                *size = pieces.iter().map(compressor).sum();
+                *best = best.min(begin.elapsed().as_secs_f64());
+            }
         }
-        println!(
-            "{name:16} {:8.1} MB {:6.3} of the text {:7.0} MB/s",
-            size as f64 / 1e6,
-            size as f64 / text.len() as f64,
-            text.len() as f64 / 1e6 / best
-        );
-    };
-    let mut encoder = payouts_deflate::Encoder::default();
-    report("this", &mut || {
-        let mut out = Vec::new();
-        pieces
-            .iter()
-            .map(|(text, starts, columns)| {
-                out.clear();
-                encoder.compress(text, starts, *columns, &mut out);
-                out.len()
-            })
-            .sum()
-    });
-    for level in [1, 2, 6] {
-        let mut library = libdeflater::Compressor::new(libdeflater::CompressionLvl::new(level).expect("a level"));
-        let mut out = vec![0; 4 << 20];
-        report(&format!("libdeflate {level}"), &mut || {
-            pieces.iter().map(|(text, ..)| library.deflate_compress(text, &mut out).expect("room")).sum()
-        });
+        for ((name, _), (seconds, size)) in all.iter().zip(best) {
+            let (megabytes, share) = (size as f64 / 1e6, size as f64 / text.len() as f64);
+            println!("{name:20} {megabytes:8.2} MB {share:7.4} {:6.0} MB/s", text.len() as f64 / 1e6 / seconds);
+        }
     }
-    let mut library = flate2::Compress::new(flate2::Compression::new(1), false);
-    let mut out = vec![0; 4 << 20];
-    report("zlib-rs 1", &mut || {
-        pieces
-            .iter()
-            .map(|(text, ..)| {
-                library.reset();
-                library.compress(text, &mut out, flate2::FlushCompress::Sync).expect("room");
-                library.total_out() as usize
-            })
-            .sum()
-    });
 }

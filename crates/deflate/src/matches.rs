@@ -15,23 +15,29 @@ pub struct Token {
 
 const HASH_BITS: u32 = 13;
 /// Bytes that the long hash looks at.
-const LONG: usize = 12;
+const LONG: usize = 16;
 /// Bytes that the short hash looks at: the shortest match that is taken.
 const SHORT: usize = 5;
 
-/// Finds matches; its tables hold offsets plus one, 0 is empty.
+/// Offsets by hash. What is not set is 0, which is an offset like any other: every candidate is
+/// compared with the text.
+type Offsets = Box<[u32; 1 << HASH_BITS]>;
+
+/// Finds matches.
 #[derive(Debug)]
 pub struct Finder {
-    long: Vec<u32>,
-    short: Vec<u32>,
+    long: Offsets,
+    short: Offsets,
 }
 
 impl Default for Finder {
     fn default() -> Self {
-        Self { long: vec![0; 1 << HASH_BITS], short: vec![0; 1 << HASH_BITS] }
+        Self { long: Box::new([0; 1 << HASH_BITS]), short: Box::new([0; 1 << HASH_BITS]) }
     }
 }
 
+/// The eight bytes from `at` on, first one lowest; 0 where there are fewer.
+#[inline]
 fn word(text: &[u8], at: usize) -> u64 {
     text.get(at..at + 8).map_or(0, |b| u64::from_le_bytes(b.try_into().expect("eight bytes")))
 }
@@ -40,22 +46,29 @@ fn hash(value: u64) -> usize {
     (value.wrapping_mul(0x9E37_79B1_85EB_CA87) >> (64 - HASH_BITS)) as usize
 }
 
-/// How many bytes agree from `a` and from `b` on, `a < b`, at most `most`.
+/// How many bytes agree from `from` and from `start` on, `from < start`, at most `most`; the first
+/// `length` of them are known to.
 #[inline]
-fn agreeing(text: &[u8], a: usize, b: usize, most: usize) -> usize {
-    let most = most.min(text.len() - b);
-    let (left, right) = (&text[a..a + most], &text[b..b + most]);
-    let mut length = 0;
-    let mut pairs = left.chunks_exact(8).zip(right.chunks_exact(8));
-    for (x, y) in &mut pairs {
-        let x = u64::from_le_bytes(x.try_into().expect("eight bytes"));
-        let y = u64::from_le_bytes(y.try_into().expect("eight bytes"));
-        if x != y {
-            return length + ((x ^ y).trailing_zeros() / 8) as usize;
+fn agreeing(text: &[u8], from: usize, start: usize, mut length: usize, most: usize) -> usize {
+    let most = most.min(text.len() - start);
+    let (left, right) = (&text[from..from + most], &text[start..start + most]);
+    while length + 8 <= most {
+        let differ = word(left, length) ^ word(right, length);
+        if differ != 0 {
+            return length + (differ.trailing_zeros() / 8) as usize;
         }
         length += 8;
     }
     length + left[length..].iter().zip(&right[length..]).take_while(|(x, y)| x == y).count()
+}
+
+/// How many bytes agree before `from` and before `start`, at most 8.
+#[inline]
+fn agreeing_before(text: &[u8], from: usize, start: usize) -> usize {
+    if from < 8 {
+        return 0;
+    }
+    ((word(text, from - 8) ^ word(text, start - 8)).leading_zeros() / 8) as usize
 }
 
 impl Finder {
@@ -65,31 +78,32 @@ impl Finder {
         self.long.fill(0);
         self.short.fill(0);
         let mut at = 0; // everything before is in tokens
-        let mut done = 0; // everything before is matched or literal for certain
         for (index, &start) in field_starts.iter().enumerate() {
             let start = start as usize;
-            if start + 8 + LONG > text.len() {
+            if start + LONG > text.len() {
                 break;
             }
-            let (long, short) = self.exchange(text, start);
-            if start < done {
+            let here = word(text, start);
+            let (long, short) = self.exchange(text, start, here);
+            if start < at {
                 continue;
             }
-            let above = index.checked_sub(columns).map_or(0, |i| field_starts[i] as usize + 1);
-            let Some((from, length)) = best(text, start, [above, long, short]) else { continue };
-            at = push(tokens, at, start, from, length);
-            done = at;
+            let above = index.checked_sub(columns).map_or(start, |i| field_starts[i] as usize);
+            let Some((from, length)) = best(text, start, here, [above, long, short]) else { continue };
+            // The separator at least, often the end of the field before it.
+            let before = agreeing_before(text, from, start).min(start - at);
+            at = push(tokens, at, start - before, from - before, length + before);
         }
         push_literals(tokens, text.len() - at);
     }
 
-    /// The last fields that began with the same bytes (plus one, 0: none), replaced by this one.
+    /// The last fields that began with the same bytes, replaced by this one, which begins with
+    /// `here`.
     #[inline]
-    fn exchange(&mut self, text: &[u8], start: usize) -> (usize, usize) {
-        let first = word(text, start);
-        let short = hash(first << (64 - 8 * SHORT));
-        let long = hash(first ^ word(text, start + LONG - 8).rotate_left(29));
-        let now = start as u32 + 1;
+    fn exchange(&mut self, text: &[u8], start: usize, here: u64) -> (usize, usize) {
+        let short = hash(here << (64 - 8 * SHORT));
+        let long = hash(here ^ word(text, start + LONG - 8).rotate_left(29));
+        let now = start as u32;
         let found = (self.long[long] as usize, self.short[short] as usize);
         self.long[long] = now;
         self.short[short] = now;
@@ -97,20 +111,32 @@ impl Finder {
     }
 }
 
-/// The longest match among places (plus one), if one pays: a far short one costs more bits than
-/// its literals.
+/// The longest match among places, if one pays: a far short one costs more bits than its literals.
+/// A place may be anywhere; one that is not before `start`, or too far, is none.
 #[inline]
-fn best(text: &[u8], start: usize, places: [usize; 3]) -> Option<(usize, usize)> {
-    let mut found = (0, 0);
-    for place in places {
-        let Some(from) = place.checked_sub(1) else { continue };
-        if from >= start || start - from > DISTANCE_MAX || from == found.0 && found.1 > 0 {
-            continue;
-        }
-        // Matches longer than one token are cut in `push`.
-        let length = agreeing(text, from, start, 4 * LENGTH_MAX);
-        if length > found.1 {
-            found = (from, length);
+fn best(text: &[u8], start: usize, here: u64, places: [usize; 3]) -> Option<(usize, usize)> {
+    // All three are looked at before the first branch, since none can be predicted.
+    let differs = places.map(|from| {
+        let differ = here ^ word(text, from);
+        let reached = start.wrapping_sub(from).wrapping_sub(1) < DISTANCE_MAX;
+        if reached { differ } else { 1 }
+    });
+    if differs.iter().fold(true, |none, d| none & (d << (64 - 8 * SHORT) != 0)) {
+        return None;
+    }
+    let mut found = (start, 0);
+    for (from, differ) in places.into_iter().zip(differs) {
+        if differ != 0 {
+            let length = (differ.trailing_zeros() / 8) as usize;
+            if length > found.1 {
+                found = (from, length);
+            }
+        } else if from != found.0 {
+            // Matches longer than one token are cut in `push`.
+            let length = agreeing(text, from, start, 8, 4 * LENGTH_MAX);
+            if length > found.1 {
+                found = (from, length);
+            }
         }
     }
     let least = if start - found.0 > 4096 { SHORT + 1 } else { SHORT };
