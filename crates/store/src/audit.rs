@@ -174,6 +174,10 @@ pub enum LedgerOperation {
     Sample,
     /// An older version was put back.
     Restore,
+    /// Small files were joined.
+    Optimise,
+    /// Files of old versions were deleted.
+    Vacuum,
 }
 
 /// Rows of an import, by what became of them.
@@ -221,6 +225,18 @@ pub enum Event {
         made_by: PrincipalId,
         /** the state that it was in */
         status: Status,
+    },
+    /// An operator keeps an Export from being deleted.
+    #[serde(rename = "export.held")]
+    ExportHeld {
+        /** its id */
+        export: ExportId,
+    },
+    /// An operator lets it go again.
+    #[serde(rename = "export.released")]
+    ExportReleased {
+        /** its id */
+        export: ExportId,
     },
     /// Bytes of a file are about to be sent.
     #[serde(rename = "download.started")]

@@ -302,8 +302,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// `max` of each, those that wait longest first. An Export whose file goes is not told of again.
     async fn due(&self, now: Timestamp, before: Timestamp, max: u64) -> Result<Vec<Due>, Error>;
     /// Holds an Export since `held_at`, or releases it (`None`). One that is held already stays
-    /// held since when it was. Answers it as it is then; `None`: there is no such Export.
-    async fn hold(&self, id: ExportId, held_at: Option<Timestamp>) -> Result<Option<Export>, Error>;
+    /// held since when it was. Answers it as it is then; `None`: there is no such Export. A change is
+    /// recorded in the same transaction.
+    async fn hold(&self, id: ExportId, held_at: Option<Timestamp>, by: &By) -> Result<Option<Export>, Error>;
     /// Data versions of `report` that must stay readable at `now`: those of Exports that have not
     /// ended, and those that manifests promise.
     async fn versions_in_use(&self, report: ReportName, now: Timestamp) -> Result<BTreeSet<u64>, Error>;

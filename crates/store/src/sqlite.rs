@@ -325,8 +325,8 @@ impl Store for SqliteStore {
     async fn due(&self, now: Timestamp, before: Timestamp, max: u64) -> Result<Vec<Due>, Error> {
         self.list_due(now, before, max).await
     }
-    async fn hold(&self, id: ExportId, held_at: Option<Timestamp>) -> Result<Option<Export>, Error> {
-        self.set_hold(id, held_at).await
+    async fn hold(&self, id: ExportId, held_at: Option<Timestamp>, by: &By) -> Result<Option<Export>, Error> {
+        self.set_hold(id, held_at, by).await
     }
     async fn versions_in_use(&self, report: ReportName, now: Timestamp) -> Result<BTreeSet<u64>, Error> {
         self.data_versions_in_use(report, now).await

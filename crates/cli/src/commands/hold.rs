@@ -40,7 +40,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     data::runtime()?.block_on(async {
         let store = data::store(&config.data_dir).await?;
         let held_at = (!release).then(data::now);
-        let export = store.hold(id, held_at).await.context("nothing was changed")?;
+        let export = store.hold(id, held_at, &data::by()).await.context("nothing was changed")?;
         let Some(export) = export else {
             return Err(Failure::new(format!("there is no export {id}: nothing was changed")));
         };

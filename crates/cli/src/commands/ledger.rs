@@ -8,10 +8,12 @@ use payouts_ledger::{Error, Ledger};
 use payouts_model::ReportName;
 use payouts_service::Config;
 use payouts_store::Store as _;
+use payouts_store::audit::{LedgerOperation, LedgerRows};
 
 use crate::console;
 use crate::data::{self, GlobalDataArgs};
 use crate::failure::{Context as _, Failure};
+use crate::ledger_change::LedgerChange;
 
 const EXAMPLES: &str = "\
 Examples
@@ -80,7 +82,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let ledger = config.ledger()?;
     match args.action {
         Action::History { report, json } => history(&ledger, report, json),
-        Action::Restore { report, version } => restore(&ledger, report, version),
+        Action::Restore { report, version } => restore(&config, &ledger, report, version),
         Action::Optimise { report } => optimise(&config, &ledger, report),
         Action::Vacuum { report, older_than, dry_run } => vacuum(&config, &ledger, report, older_than, dry_run),
     }
@@ -154,8 +156,31 @@ fn version_json(v: &VersionInfo) -> serde_json::Value {
     })
 }
 
-fn restore(ledger: &Ledger, report: ReportName, version: u64) -> Result<(), Failure> {
-    match upkeep::restore(ledger, report, version, data::now()).map_err(unchanged)? {
+/// Does what changes the ledger, with a record of its start and of its end.
+fn recorded<T>(
+    config: &Config,
+    operation: LedgerOperation,
+    report: ReportName,
+    work: impl FnOnce() -> Result<(T, Option<u64>), Failure>,
+) -> Result<T, Failure> {
+    let change = LedgerChange::begin(&config.data_dir, operation, &[report], &[])?;
+    match work() {
+        Ok((done, version)) => change.end(version, LedgerRows::default()).map(|()| done),
+        Err(failure) => {
+            change.fail();
+            Err(failure)
+        }
+    }
+}
+
+fn restore(config: &Config, ledger: &Ledger, report: ReportName, version: u64) -> Result<(), Failure> {
+    // Before anything is recorded: a table that is not there, or not our own.
+    upkeep::history(ledger, report).map_err(unchanged)?;
+    let restored = recorded(config, LedgerOperation::Restore, report, || {
+        let new = upkeep::restore(ledger, report, version, data::now()).map_err(unchanged)?;
+        Ok((new, new))
+    })?;
+    match restored {
         Some(new) => eprintln!(
             "{report} is at version {new} now, with the rows of version {version}; exports that start from here on see it"
         ),
@@ -166,7 +191,11 @@ fn restore(ledger: &Ledger, report: ReportName, version: u64) -> Result<(), Fail
 
 fn optimise(config: &Config, ledger: &Ledger, report: ReportName) -> Result<(), Failure> {
     let catalog = config.catalog()?;
-    let done = upkeep::optimise(ledger, catalog.report(report), data::now()).map_err(unchanged)?;
+    upkeep::history(ledger, report).map_err(unchanged)?;
+    let done = recorded(config, LedgerOperation::Optimise, report, || {
+        let done = upkeep::optimise(ledger, catalog.report(report), data::now()).map_err(unchanged)?;
+        Ok((done, done.version))
+    })?;
     let Optimised { version, files_removed, files_added, rows, files } = done;
     match version {
         Some(version) => eprintln!(
@@ -200,8 +229,15 @@ fn vacuum(
             .block_on(store.versions_in_use(report, data::now()))
             .map_err(|e| Error::Invalid(format!("cannot ask which versions exports need: {e}"))),
     };
-    let done = upkeep::vacuum(ledger, report, days, &spared, dry_run, data::now());
-    let done = done.context("the files were not cleared to the end; run it again")?;
+    upkeep::history(ledger, report).map_err(unchanged)?;
+    let clear = || {
+        let done = upkeep::vacuum(ledger, report, days, &spared, dry_run, data::now());
+        done.context("the files were not cleared to the end; run it again")
+    };
+    let done = match dry_run {
+        true => clear()?,
+        false => recorded(config, LedgerOperation::Vacuum, report, || Ok((clear()?, None)))?,
+    };
     let listed: Vec<String> = done.files.iter().map(|(name, bytes)| format!("{bytes}\t{name}\n")).collect();
     console::print(&listed.concat())?;
     eprintln!(

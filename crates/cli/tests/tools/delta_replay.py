@@ -25,12 +25,12 @@ for number, path in enumerate(commits):
 for name, add in files.items():
     assert (root / name).stat().st_size == add["size"], f"{name} is not {add['size']} bytes"
 paths = [str(root / name) for name in files]
-counted = duckdb.sql("SELECT count(*) FROM read_parquet($p)", params={"p": paths}).fetchone()[0]
+counted = duckdb.execute("SELECT count(*) FROM read_parquet($p)", {"p": paths}).fetchone()[0]
 stats = sum(json.loads(add["stats"])["numRecords"] for add in files.values())
 assert counted == stats, f"{counted} rows, the log says {stats}"
 text = f"read_csv('{export}', all_varchar=true, header=true)"
 totals = "count(*), sum(totalPayment::DECIMAL(18,4)), count(DISTINCT participantID), count(paymentID)"
-table = duckdb.sql(f"SELECT {totals} FROM read_parquet($p)", params={"p": paths}).fetchone()
-file = duckdb.sql(f"SELECT {totals} FROM {text}").fetchone()
+table = duckdb.execute(f"SELECT {totals} FROM read_parquet($p)", {"p": paths}).fetchone()
+file = duckdb.execute(f"SELECT {totals} FROM {text}").fetchone()
 assert table == file, f"table {table}, export {file}"
 print(f"{len(commits)} commits, {len(files)} files, {counted} rows: the same")

@@ -2,7 +2,7 @@
 
 use payouts_model::{ReportName, Status};
 
-use super::{Fixture, QUEUE_MAX, accept, after, claim, completion, everything, id, key, request, see};
+use super::{Fixture, QUEUE_MAX, accept, after, by, claim, completion, everything, id, key, request, see};
 use crate::{Accepted, CreateExport, Deleted, Due, DueWhat, FILE_EXPIRED_WARNING, IDEMPOTENCY_KEY_MS, Store};
 
 async fn completed(store: &dyn Store, n: u32, expires_ms: i64) {
@@ -65,26 +65,30 @@ pub async fn a_hold_stops_everything(fixture: &dyn Fixture) {
     completed(&*store, 0, 1_000).await;
     completed(&*store, 1, 1_000).await;
     let revision = see(&*store, id(1)).await.revision;
-    let held = store.hold(id(1), Some(after(300))).await.unwrap().unwrap();
+    let held = store.hold(id(1), Some(after(300)), &by()).await.unwrap().unwrap();
     assert_eq!((held.held_at, held.revision), (Some(after(300)), revision + 1));
-    let again = store.hold(id(1), Some(after(400))).await.unwrap().unwrap();
+    let again = store.hold(id(1), Some(after(400)), &by()).await.unwrap().unwrap();
     assert_eq!(again, held, "held since when it was");
+    let recorded = async || store.audit_head().await.unwrap().seq;
+    let before = recorded().await;
     assert_eq!(see(&*store, id(1)).await, held);
-    assert_eq!(store.hold(id(9), Some(after(300))).await.unwrap(), None);
+    assert_eq!(store.hold(id(9), Some(after(300)), &by()).await.unwrap(), None);
     assert_eq!(store.expire_files(after(9_000), 10).await.unwrap(), vec![(id(2), 1)]);
     assert!(store.owns_file(id(1), 1).await.unwrap());
     assert_eq!(store.purge(after(9_000), 10).await.unwrap(), 1);
     let refused = store.delete(&everything(), ReportName::Payments, id(1), after(9_000)).await.unwrap();
     assert_eq!(refused, Deleted::Held);
     assert!(store.manifest(&everything(), ReportName::Payments, id(1)).await.unwrap().is_some());
-    let free = store.hold(id(1), None).await.unwrap().unwrap();
+    let free = store.hold(id(1), None, &by()).await.unwrap().unwrap();
     assert_eq!((free.held_at, free.revision), (None, held.revision + 1));
+    store.hold(id(1), None, &by()).await.unwrap();
+    assert_eq!(recorded().await, before + 1, "the release is recorded, and once");
     assert_eq!(store.expire_files(after(9_000), 10).await.unwrap(), vec![(id(1), 1)]);
     // One without a file is held as well, also before it has ended.
-    store.hold(id(1), Some(after(9_000))).await.unwrap();
+    store.hold(id(1), Some(after(9_000)), &by()).await.unwrap();
     assert_eq!(store.purge(after(9_000), 10).await.unwrap(), 0);
     let open = accept(&*store, request(2)).await;
-    store.hold(open.id, Some(after(9_000))).await.unwrap();
+    store.hold(open.id, Some(after(9_000)), &by()).await.unwrap();
     let refused = store.delete(&everything(), ReportName::Payments, open.id, after(9_000)).await.unwrap();
     assert_eq!(refused, Deleted::Held);
 }
@@ -96,7 +100,7 @@ pub async fn what_is_due_is_what_goes(fixture: &dyn Fixture) {
         completed(&*store, n, expires_ms).await;
     }
     store.expire_files(after(1_000), 10).await.unwrap();
-    store.hold(id(4), Some(after(300))).await.unwrap();
+    store.hold(id(4), Some(after(300)), &by()).await.unwrap();
     let brief = |due: Vec<Due>| due.into_iter().map(|d| (d.export.id, d.what)).collect::<Vec<_>>();
     let listed = brief(store.due(after(2_500), after(2_500), 10).await.unwrap());
     let file = DueWhat::File { expired_at: after(2_000) };

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use payouts_model::{Export, ExportId, ReportName, Timestamp};
 
 use super::rows::{ExportRow, count, export_sql, number};
-use super::{SqliteStore, at, commit};
+use super::{SqliteStore, at, audit, commit};
+use crate::audit::{By, Event, Record};
 use crate::{Due, DueWhat, Error};
 
 const HOLD: &str = "hold an export";
@@ -14,8 +15,20 @@ const DUE: &str = "list what retention deletes";
 const VERSIONS: &str = "list data versions in use";
 
 impl SqliteStore {
-    pub(super) async fn set_hold(&self, id: ExportId, held_at: Option<Timestamp>) -> Result<Option<Export>, Error> {
+    pub(super) async fn set_hold(
+        &self,
+        id: ExportId,
+        held_at: Option<Timestamp>,
+        by: &By,
+    ) -> Result<Option<Export>, Error> {
         let mut tx = self.begin(HOLD).await?;
+        let changes: Option<bool> =
+            sqlx::query_scalar("SELECT (?1 IS NULL) <> (held_at IS NULL) FROM exports WHERE id = ?2")
+                .bind(held_at.map(|at| at.0))
+                .bind(id.to_string())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(at(HOLD, true))?;
         let row: Option<ExportRow> = sqlx::query_as(export_sql!(
             "UPDATE exports SET revision = revision + ((?1 IS NULL) <> (held_at IS NULL)), \
              held_at = CASE WHEN ?1 IS NULL THEN NULL ELSE coalesce(held_at, ?1) END \
@@ -31,6 +44,13 @@ impl SqliteStore {
             Some(row) => Some(self.export(&mut tx, row).await?),
             None => None,
         };
+        if changes == Some(true) {
+            let event = match held_at {
+                Some(_) => Event::ExportHeld { export: id },
+                None => Event::ExportReleased { export: id },
+            };
+            audit::append(&mut tx, &[&Record::new(by, event).to_text()]).await.map_err(at(HOLD, true))?;
+        }
         commit(tx, HOLD).await?;
         Ok(export)
     }

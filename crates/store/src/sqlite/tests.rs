@@ -231,7 +231,7 @@ async fn reading_alone_makes_and_changes_nothing() {
     assert_eq!(see(&reading, made.id).await, made, "beside one who writes");
     assert_eq!(reading.integrity().await.unwrap(), Vec::<String>::new());
     assert_eq!(reading.open_exports().await.unwrap().len(), 1);
-    assert!(reading.hold(made.id, Some(made.created_at)).await.is_err(), "it cannot write");
+    assert!(reading.hold(made.id, Some(made.created_at), &by()).await.is_err(), "it cannot write");
     store.close().await;
     sqlx::query("DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
         .execute(
