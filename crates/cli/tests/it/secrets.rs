@@ -135,12 +135,7 @@ fn no_secret_is_in_the_log() {
     let (code, log) = server.stopped();
     assert_eq!(code, 0, "{log}");
     logs += &log;
-    for expected in [
-        "\"level\":\"DEBUG\"",
-        "accepted",
-        "attempt broke off",
-        "refused",
-    ] {
+    for expected in ["\"level\":\"DEBUG\"", "accepted", "attempt broke off", "refused"] {
         assert!(logs.contains(expected), "the log is not what this test is about: {expected} is not in {logs}");
     }
     secrets.extend([PARTICIPANT, PAYEE, AMOUNT, KEY].into_iter().chain(LITERALS).map(str::to_owned));
