@@ -12,8 +12,9 @@
 //!
 //! A valid link proves only that this service made it for that viewer; whether the viewer may
 //! still see the Export is for whoever serves it to ask at every download. This module holds no
-//! clock and does no I/O but in [`keys`].
+//! clock and does no I/O but in [`keys`] and [`keyring`].
 
+pub mod keyring;
 pub mod keys;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 use url::form_urlencoded;
 
-pub use keys::{KeysError, LinkKeys};
+pub use keyring::Keyring;
+pub use keys::{KeyInfo, KeysError, LinkKeys};
 
 use keys::Key;
 

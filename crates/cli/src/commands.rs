@@ -8,6 +8,7 @@ pub mod grant;
 pub mod grants;
 pub mod hold;
 pub mod import;
+pub mod keys;
 pub mod ledger;
 pub mod revoke;
 pub mod sample;

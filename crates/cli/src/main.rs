@@ -81,6 +81,8 @@ enum Command {
     Revoke(commands::revoke::Args),
     /// Check or list the record of who asked for, downloaded, deleted, granted and imported what
     Audit(commands::audit::Args),
+    /// List the keys that sign file links, or put a new one in their place
+    Keys(commands::keys::Args),
     /// Print a token of the development issuer
     Token(commands::token::Args),
     /// Ask a service for an export, download it, check it
@@ -121,6 +123,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Grants(args) => commands::grants::run(args),
         Command::Revoke(args) => commands::revoke::run(args),
         Command::Audit(args) => commands::audit::run(args),
+        Command::Keys(args) => commands::keys::run(args),
         Command::Token(args) => commands::token::run(args),
         Command::Export(args) => commands::export::run(args),
         Command::Verify(args) => commands::verify::run(args),

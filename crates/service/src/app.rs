@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use payouts_blob::BlobStore;
-use payouts_blob::link::{KeysError, LinkKeys};
+use payouts_blob::link::{Keyring, KeysError};
 use payouts_blob::local::LocalBlobs;
 use payouts_engine::Engine;
 use payouts_ledger::Ledger;
@@ -45,7 +45,7 @@ pub struct App {
     /// Files.
     pub blobs: Arc<dyn BlobStore>,
     /// Signs and checks file links.
-    pub links: LinkKeys,
+    pub links: Keyring,
     /// Checks tokens.
     pub tokens: Verifier,
     /// Who waits for what.
@@ -143,12 +143,12 @@ impl App {
         let database = config.database_path().display().to_string();
         let store = SqliteStore::open(&config.data_dir).await;
         let store = store.map_err(|source| OpenError::Store { path: database, source })?;
-        let (files, keys) = (config.files_dir(), config.keys_dir());
+        let (files, keys, link_keys) = (config.files_dir(), config.keys_dir(), config.link_keys_path());
         let (blobs, links) = tokio::task::spawn_blocking(move || {
             let path = files.display().to_string();
             let blobs = LocalBlobs::open(files).map_err(|source| OpenError::Blobs { path, source })?;
             make_private(&keys)?;
-            Ok::<_, OpenError>((blobs, LinkKeys::load_or_create(keys.join("links.json"))?))
+            Ok::<_, OpenError>((blobs, Keyring::open(link_keys)?))
         })
         .await??;
         let tokens = Verifier::new(&config)?;

@@ -239,6 +239,11 @@ impl Config {
         self.data_dir.join("keys")
     }
 
+    /// The file of the keys that sign links.
+    pub fn link_keys_path(&self) -> PathBuf {
+        self.keys_dir().join("links.json")
+    }
+
     fn check_server(&self) -> Result<(), Error> {
         if !self.dev && self.issuers.is_empty() {
             return Err(Error::Conflict(

@@ -25,6 +25,8 @@ const SWEEP_EVERY_MS: u64 = 60_000;
 const SWEEPS_PER_GARBAGE: u64 = 10;
 /// Rows per transaction, so that a large backlog does not keep others waiting.
 const BATCH: u64 = 500;
+/// Whoever rotates reads another clock than this one.
+const LINK_KEY_MARGIN_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What a sweep did.
@@ -38,6 +40,8 @@ pub struct Swept {
     pub keys_purged: u64,
     /// Files deleted that no Export owned.
     pub files_without_owner: u64,
+    /// Link keys dropped: superseded for longer than a link lives.
+    pub link_keys_dropped: u64,
 }
 
 /// Sweeps at once and then every minute until told to stop.
@@ -48,8 +52,8 @@ pub async fn run(app: Arc<App>, stop: Stop) {
             swept = sweep(&app, round.is_multiple_of(SWEEPS_PER_GARBAGE)) => swept,
         };
         if swept != Swept::default() {
-            let Swept { files_expired, exports_purged, keys_purged, files_without_owner } = swept;
-            info!(files_expired, exports_purged, keys_purged, files_without_owner, "swept");
+            let Swept { files_expired, exports_purged, keys_purged, files_without_owner, link_keys_dropped } = swept;
+            info!(files_expired, exports_purged, keys_purged, files_without_owner, link_keys_dropped, "swept");
         }
         tokio::select! {
             () = stop.begun() => return,
@@ -60,7 +64,7 @@ pub async fn run(app: Arc<App>, stop: Stop) {
 
 /// One sweep; with `garbage` it also looks for files that no Export owns. What cannot be done is
 /// logged and left to the next sweep.
-pub async fn sweep(app: &App, garbage: bool) -> Swept {
+pub async fn sweep(app: &Arc<App>, garbage: bool) -> Swept {
     let mut swept = Swept::default();
     let report = |what: &'static str, error: &(dyn std::error::Error + 'static)| {
         warn!(error, "{what}: the next sweep tries again")
@@ -74,6 +78,10 @@ pub async fn sweep(app: &App, garbage: bool) -> Swept {
     match app.store.purge_keys(app.clock.now()).await {
         Ok(purged) => swept.keys_purged = purged,
         Err(error) => report("cannot purge idempotency keys", &error),
+    }
+    match drop_link_keys(app).await {
+        Ok(dropped) => swept.link_keys_dropped = dropped,
+        Err(error) => report("cannot drop superseded link keys", &*error),
     }
     if garbage && let Err(error) = delete_garbage(app, &mut swept).await {
         report("cannot look for files without an owner", &*error);
@@ -169,6 +177,14 @@ async fn purge(app: &App, swept: &mut Swept) -> Result<(), payouts_store::Error>
             return Ok(());
         }
     }
+}
+
+/// A key that was superseded a whole link's life ago has no link left to verify.
+async fn drop_link_keys(app: &Arc<App>) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+    let life_ms = app.config.link_lifetime_seconds.saturating_mul(1000).saturating_add(LINK_KEY_MARGIN_MS);
+    let before = app.clock.now().plus_ms(life_ms.saturating_neg());
+    let own = app.clone();
+    Ok(tokio::task::spawn_blocking(move || own.links.drop_superseded(before)).await??.try_into()?)
 }
 
 async fn delete_garbage(app: &App, swept: &mut Swept) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -1,8 +1,9 @@
 //! The keys that sign links, kept in a file that is private to the user.
 //!
-//! The file is JSON: `{"keys": [{"id": "…", "secret": "…"}]}`, oldest first, secrets base64url.
-//! The newest signs, all verify, so that links outlive a rotation. Secrets have 256 bits and are
-//! never printed. The file is replaced whole or not at all.
+//! The file is JSON: `{"keys": [{"id": "…", "secret": "…", "supersededAt": "…"}]}`, oldest first,
+//! secrets base64url. The newest signs, all verify, so that links outlive a rotation; a key that
+//! was superseded longer ago than any link lives is dropped. Secrets have 256 bits and are never
+//! printed. The file is replaced whole or not at all, and one change waits for another.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use payouts_model::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -21,6 +23,17 @@ const SECRET_BYTES: usize = 32;
 pub(super) struct Key {
     pub(super) id: String,
     pub(super) secret: Vec<u8>,
+    /// When a newer one took its place; `None` for the newest.
+    pub(super) superseded_at: Option<Timestamp>,
+}
+
+/// What may be shown of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// Its id, as links name it.
+    pub id: String,
+    /// When a newer one took its place; `None` for the one that signs.
+    pub superseded_at: Option<Timestamp>,
 }
 
 impl fmt::Debug for Key {
@@ -33,7 +46,7 @@ impl fmt::Debug for Key {
 #[derive(Clone, Debug)]
 pub struct LinkKeys {
     /// Never empty; the last is the newest.
-    keys: Vec<Key>,
+    pub(super) keys: Vec<Key>,
 }
 
 /// Why there are no keys.
@@ -78,10 +91,12 @@ struct KeyFile {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct KeyRecord {
     id: String,
     secret: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    superseded_at: Option<String>,
 }
 
 impl LinkKeys {
@@ -103,17 +118,43 @@ impl LinkKeys {
         Ok(Self { keys: vec![new_key()?] })
     }
 
-    /// Adds a new key to the file and drops the oldest beyond `keep`. Those kept verify links that
-    /// are out; a process that runs goes on with what it has loaded. Blocks.
-    pub fn rotate(path: impl AsRef<Path>, keep: usize) -> Result<Self, KeysError> {
+    /// Puts a new key into the file, which signs from now on. The older ones go on verifying the
+    /// links that are out, unless `drop_old` gives them up with all their links. Blocks.
+    pub fn rotate(path: impl AsRef<Path>, drop_old: bool, now: Timestamp) -> Result<Self, KeysError> {
         let path = path.as_ref();
+        let _lock = lock(path)?;
         let mut rotated = Self::load_or_create(path)?;
+        if drop_old {
+            rotated.keys.clear();
+        }
+        for key in &mut rotated.keys {
+            key.superseded_at.get_or_insert(now);
+        }
         rotated.keys.push(new_key()?);
-        rotated.keys.drain(..rotated.keys.len().saturating_sub(keep.max(1)));
-        let temporary = rotated.write_beside(path)?;
-        let replaced = fs::rename(&temporary, path).and_then(|()| sync_folder_of(path));
-        replaced.map_err(|source| KeysError::Io { doing: "replace", path: path.to_owned(), source })?;
+        rotated.replace(path)?;
         Ok(rotated)
+    }
+
+    /// Drops from the file the keys that were superseded before `before`, and answers how many.
+    /// Blocks.
+    pub fn drop_superseded(path: impl AsRef<Path>, before: Timestamp) -> Result<usize, KeysError> {
+        let path = path.as_ref();
+        let old = |key: &Key| key.superseded_at.is_some_and(|at| at < before);
+        if !Self::load(path)?.keys.iter().any(old) {
+            return Ok(0);
+        }
+        let _lock = lock(path)?;
+        // Read again: somebody may have rotated before the lock was ours.
+        let mut keys = Self::load(path)?;
+        let there = keys.keys.len();
+        keys.keys.retain(|key| !old(key));
+        keys.replace(path)?;
+        Ok(there - keys.keys.len())
+    }
+
+    /// The keys, oldest first, without their secrets.
+    pub fn infos(&self) -> Vec<KeyInfo> {
+        self.keys.iter().map(|key| KeyInfo { id: key.id.clone(), superseded_at: key.superseded_at }).collect()
     }
 
     /// The key that signs.
@@ -126,7 +167,7 @@ impl LinkKeys {
         self.keys.iter().find(|key| key.id == id)
     }
 
-    fn load(path: &Path) -> Result<Self, KeysError> {
+    pub(super) fn load(path: &Path) -> Result<Self, KeysError> {
         let failed = |source| KeysError::Io { doing: "read", path: path.to_owned(), source };
         check_private(path, &fs::metadata(path).map_err(failed)?)?;
         let text = fs::read_to_string(path).map_err(failed)?;
@@ -135,7 +176,7 @@ impl LinkKeys {
         let file: KeyFile = serde_json::from_str(&text)
             .map_err(|e| invalid(format!("line {}, column {} is not as expected", e.line(), e.column())))?;
         let mut keys: Vec<Key> = Vec::new();
-        for KeyRecord { id, secret } in file.keys {
+        for KeyRecord { id, secret, superseded_at } in file.keys {
             let number = keys.len() + 1;
             let secret = URL_SAFE_NO_PAD.decode(secret).unwrap_or_default();
             if secret.len() < SECRET_BYTES {
@@ -146,7 +187,16 @@ impl LinkKeys {
             if id.is_empty() || keys.iter().any(|key| key.id == id) {
                 return Err(invalid(format!("the id of key {number} is empty or comes twice")));
             }
-            keys.push(Key { id, secret });
+            let instant = |text: String| chrono::DateTime::parse_from_rfc3339(&text).map(|at| at.to_utc().into());
+            let superseded_at = superseded_at
+                .map(instant)
+                .transpose()
+                .map_err(|_| invalid(format!("the supersededAt of key {number} is not an instant")))?;
+            keys.push(Key { id, secret, superseded_at });
+        }
+        // Whatever the file says of the last one: it signs.
+        if let Some(newest) = keys.last_mut() {
+            newest.superseded_at = None;
         }
         if keys.is_empty() { Err(invalid("there is no key in it".into())) } else { Ok(Self { keys }) }
     }
@@ -166,9 +216,20 @@ impl LinkKeys {
         .map_err(failed)
     }
 
+    /// Puts the keys in the place of the file.
+    fn replace(&self, path: &Path) -> Result<(), KeysError> {
+        let temporary = self.write_beside(path)?;
+        let replaced = fs::rename(&temporary, path).and_then(|()| sync_folder_of(path));
+        replaced.map_err(|source| KeysError::Io { doing: "replace", path: path.to_owned(), source })
+    }
+
     /// Writes and syncs a private file in the same folder.
     fn write_beside(&self, path: &Path) -> Result<PathBuf, KeysError> {
-        let record = |key: &Key| KeyRecord { id: key.id.clone(), secret: URL_SAFE_NO_PAD.encode(&key.secret) };
+        let record = |key: &Key| KeyRecord {
+            id: key.id.clone(),
+            secret: URL_SAFE_NO_PAD.encode(&key.secret),
+            superseded_at: key.superseded_at.map(|at| at.to_string()),
+        };
         let file = KeyFile { keys: self.keys.iter().map(record).collect() };
         let mut text = serde_json::to_string_pretty(&file).expect("texts are always JSON");
         text.push('\n');
@@ -197,7 +258,19 @@ fn new_key() -> Result<Key, KeysError> {
     let (mut id, mut secret) = ([0; 9], vec![0; SECRET_BYTES]);
     aws_lc_rs::rand::fill(&mut id).map_err(|_| KeysError::Random)?;
     aws_lc_rs::rand::fill(&mut secret).map_err(|_| KeysError::Random)?;
-    Ok(Key { id: URL_SAFE_NO_PAD.encode(id), secret })
+    Ok(Key { id: URL_SAFE_NO_PAD.encode(id), secret, superseded_at: None })
+}
+
+/// Waits for whoever is changing the file, and keeps others waiting until it is dropped. Readers
+/// need no lock: the file is replaced whole.
+fn lock(path: &Path) -> Result<File, KeysError> {
+    let name = path.with_extension("lock");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let locked = options.open(&name).and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|source| KeysError::Io { doing: "lock", path: path.to_owned(), source })
 }
 
 fn check_private(path: &Path, metadata: &fs::Metadata) -> Result<(), KeysError> {

@@ -198,23 +198,74 @@ fn clients_may_write_the_same_link_differently() {
 fn links_live_through_a_rotation_until_their_key_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("links.json");
-    let first = LinkKeys::load_or_create(&path).unwrap();
-    let old = first.sign(&link());
-    let second = LinkKeys::rotate(&path, 2).unwrap();
-    let new = second.sign(&link());
+    let ring = Keyring::open(&path).unwrap();
+    let verify = |text: &str| {
+        let (file, name, query) = parts(text);
+        ring.verify(&file, &name, &query, NOW)
+    };
+    let old = ring.sign(&link());
+    assert_eq!(LinkKeys::rotate(&path, false, NOW).unwrap().infos().len(), 2);
+    // At once, in a ring that was open before.
+    let new = ring.sign(&link());
     assert_ne!(old, new);
-    assert_eq!(check(&second, &old), Ok(link()));
-    assert_eq!(check(&first, &new), Err(LinkError::UnknownKey));
-    let loaded = LinkKeys::load_or_create(&path).unwrap();
-    assert_eq!(loaded.sign(&link()), new);
-    let third = LinkKeys::rotate(&path, 2).unwrap();
-    assert_eq!(check(&third, &old), Err(LinkError::UnknownKey));
-    assert_eq!(check(&third, &new), Ok(link()));
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert_eq!((verify(&old), verify(&new)), (Ok(link()), Ok(link())));
+
+    assert_eq!(ring.drop_superseded(NOW).unwrap(), 0, "superseded now, not before");
+    assert_eq!(verify(&old), Ok(link()));
+    assert_eq!(ring.drop_superseded(Timestamp(NOW.0 + 1)).unwrap(), 1);
+    assert_eq!((verify(&old), verify(&new)), (Err(LinkError::UnknownKey), Ok(link())));
+    assert_eq!(ring.drop_superseded(Timestamp(i64::MAX)).unwrap(), 0, "the key that signs stays");
+
+    // A second rotation leaves the first one's instant; a leak is answered by dropping all.
+    LinkKeys::rotate(&path, false, NOW).unwrap();
+    let infos = LinkKeys::rotate(&path, false, Timestamp(NOW.0 + 5)).unwrap().infos();
+    let superseded: Vec<_> = infos.iter().map(|info| info.superseded_at).collect();
+    assert_eq!(superseded, [Some(NOW), Some(Timestamp(NOW.0 + 5)), None]);
+    assert_eq!(LinkKeys::rotate(&path, true, NOW).unwrap().infos().len(), 1);
+    assert_eq!(verify(&new), Err(LinkError::UnknownKey));
 
     // The id of one key under the signature of another.
-    let key_id = |keys: &LinkKeys| keys.newest().id.clone();
-    assert_eq!(check(&third, &new.replace(&key_id(&second), &key_id(&third))), Err(LinkError::Forged));
+    let (one, other) = (LinkKeys::generate().unwrap(), LinkKeys::generate().unwrap());
+    let both = LinkKeys { keys: [one.keys.clone(), other.keys.clone()].concat() };
+    let text = one.sign(&link()).replace(&one.newest().id, &other.newest().id);
+    assert_eq!(check(&both, &text), Err(LinkError::Forged));
+}
+
+#[test]
+fn rotations_at_the_same_time_lose_no_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("links.json");
+    let first = LinkKeys::load_or_create(&path).unwrap().sign(&link());
+    let texts: Vec<String> = std::thread::scope(|scope| {
+        let rotate = || LinkKeys::rotate(&path, false, NOW).unwrap().sign(&link());
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(rotate)).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    let keys = LinkKeys::load_or_create(&path).unwrap();
+    assert_eq!(keys.infos().len(), 9);
+    for text in texts.iter().chain([&first]) {
+        assert_eq!(check(&keys, text), Ok(link()));
+    }
+}
+
+#[test]
+fn a_ring_keeps_its_keys_while_the_file_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("links.json");
+    let ring = Keyring::open(&path).unwrap();
+    let text = ring.sign(&link());
+    let good = fs::read(&path).unwrap();
+    for bad in [&b"{"[..], b""] {
+        fs::write(&path, bad).unwrap();
+        assert_eq!(ring.sign(&link()), text);
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(ring.sign(&link()), text);
+    fs::write(&path, good).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    LinkKeys::rotate(&path, false, NOW).unwrap();
+    assert_ne!(ring.sign(&link()), text);
 }
 
 #[test]

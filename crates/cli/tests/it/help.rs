@@ -14,7 +14,7 @@ fn help(args: &[&str]) -> String {
 fn every_command_explains_itself() {
     insta::assert_snapshot!("payouts", help(&["--help"]));
     for command in [
-        "demo", "serve", "sample", "import", "ledger", "doctor", "hold", "sweep", "grant", "grants", "revoke", "audit",
+        "demo", "serve", "sample", "import", "ledger", "doctor", "hold", "sweep", "grant", "grants", "revoke", "keys", "audit",
         "token", "export", "verify",
     ] {
         let text = help(&[command, "--help"]);
@@ -27,6 +27,7 @@ fn every_command_explains_itself() {
     for action in ["history", "restore", "optimise", "vacuum"] {
         insta::assert_snapshot!(format!("ledger-{action}"), help(&["ledger", action, "--help"]));
     }
+    insta::assert_snapshot!("keys-rotate", help(&["keys", "rotate", "--help"]));
 }
 
 #[test]

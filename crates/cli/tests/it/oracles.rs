@@ -101,6 +101,22 @@ fn the_azure_library_gets_every_byte_of_a_large_file() {
     run_tool(&python, "azure_download.py", &[text(&export["blobLocation"]), text(&file["sha256"]), &size]);
 }
 
+#[test]
+fn no_request_that_schemathesis_makes_up_gets_an_answer_outside_the_document() {
+    let Some(python) = python(&["schemathesis"], &[]) else { return };
+    let folder = Folder::with_sample(2000);
+    let config = folder.write("payouts.toml", "[limits]\ncaller_per_second = 100000\ncaller_burst = 100000\n");
+    let data = folder.at("data");
+    let server = TestServer::start_with(
+        &payouts(),
+        &["serve", "--dev", "--config", &config, "--data", &data, "--listen", "127.0.0.1:0", "--admin-listen", "none"],
+    );
+    let token = payouts().token(Path::new(&data), "contoso", "ann");
+    let seconds = std::env::var("PAYOUTS_TEST_SCHEMATHESIS_SECONDS").unwrap_or_else(|_| "60".into());
+    let seed = std::env::var("PAYOUTS_TEST_SEED").unwrap_or_else(|_| "20261122".into());
+    run_tool(&python, "made_up_requests.py", &[&server.url, &token, &seconds, &seed]);
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().expect("a string")
 }

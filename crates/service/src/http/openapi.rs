@@ -249,13 +249,17 @@ fn header(name: &str, description: &str) -> Value {
 fn echoed_parameters(keyed: bool) -> Vec<Value> {
     let key = "The idempotency key: the same request again is answered with the same export for 24 hours.";
     let back = "Comes back as it is.";
-    let mut all = vec![
-        header("Client-Request-ID", back),
-        header("ms-correlationid", back),
-        header("ms-requestid", if keyed { key } else { back }),
-    ];
+    let mut all = vec![header("Client-Request-ID", back), header("ms-correlationid", back)];
     if keyed {
-        all.push(header("Idempotency-Key", "The same as ms-requestid; with both, their values must be equal."));
+        let form = json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"});
+        for (name, what) in [
+            ("ms-requestid", key),
+            ("Idempotency-Key", "The same as ms-requestid; with both, their values must be equal."),
+        ] {
+            all.push(json!({"name": name, "in": "header", "required": false, "description": what, "schema": form}));
+        }
+    } else {
+        all.push(header("ms-requestid", back));
     }
     all
 }
@@ -268,7 +272,11 @@ fn list_parameters() -> Vec<Value> {
             "Exports of one page.",
             json!({"type": "integer", "minimum": 1, "maximum": super::params::TOP_MAX, "default": 50}),
         ),
-        query("$skiptoken", "Where the page begins: follow nextLink.", json!({"type": "string"})),
+        query(
+            "$skiptoken",
+            "Where the page begins: follow nextLink.",
+            json!({"type": "string", "pattern": super::exports::list::TOKEN_PATTERN}),
+        ),
         query("status", "Only these.", json!({"type": "string", "enum": statuses})),
     ]
 }
@@ -323,7 +331,11 @@ fn files_item() -> Value {
     ];
     let validators = ["ETag", "Last-Modified", "Accept-Ranges", "x-ms-version"];
     let sent = [&validators[..], &["Content-Disposition", "x-ms-blob-type"]].concat();
-    let bytes = || json!({"application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}});
+    let bytes = || -> Value {
+        let types = FileFormat::ALL.iter().map(|format| format.content_type());
+        let body = |kind: &str| (kind.to_owned(), json!({"schema": {"type": "string", "contentMediaType": kind}}));
+        types.map(body).collect::<Map<String, Value>>().into()
+    };
     let operation = |id: &str, what: &str| {
         let mut all = responses(200, "The whole file.", &sent, bytes(), &[EVERYWHERE, REFUSED]);
         let part = [&sent[..], &["Content-Range"]].concat();

@@ -63,7 +63,8 @@ pub struct ProgressView {
     pub rows_done: u64,
     /// Rows expected; null until they are counted. Equal to `rowsDone` exactly at Completed.
     pub rows_expected: Option<u64>,
-    /// Its place among its own tenant's queued requests, from 1; 0 once it is not queued.
+    /// Its place among those of its own tenant's queued requests that the caller may see, from 1;
+    /// 0 once it is not queued.
     pub queue_position: u64,
 }
 

@@ -1,9 +1,10 @@
 //! Sweeps over the real parts, with a clock that is moved.
 
 use payouts_blob::BlobName;
-use payouts_model::{ExportId, Status};
+use payouts_blob::link::LinkKeys;
+use payouts_model::{Clock, ExportId, Status};
 
-use super::{DAY_MS, Swept, sweep};
+use super::{DAY_MS, LINK_KEY_MARGIN_MS, Swept, sweep};
 use crate::worker::tests::Bench;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,4 +44,17 @@ async fn files_without_an_owner_go() {
     }
     assert_eq!(sweep(&bench.app, true).await, Swept { files_without_owner: 2, ..Swept::default() });
     assert_eq!(bench.app.blobs.list().await.unwrap(), [owned]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_superseded_link_key_stays_as_long_as_its_links_live() {
+    let bench = Bench::new().await;
+    let path = bench.app.config.link_keys_path();
+    LinkKeys::rotate(&path, false, bench.clock.now()).unwrap();
+    let life_ms = bench.app.config.link_lifetime_seconds * 1000;
+    bench.clock.advance_ms(life_ms);
+    assert_eq!(sweep(&bench.app, false).await, Swept::default());
+    bench.clock.advance_ms(LINK_KEY_MARGIN_MS + 1);
+    assert_eq!(sweep(&bench.app, false).await, Swept { link_keys_dropped: 1, ..Swept::default() });
+    assert_eq!(LinkKeys::load_or_create(&path).unwrap().infos().len(), 1);
 }

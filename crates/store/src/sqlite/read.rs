@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use payouts_model::export::Move;
-use payouts_model::{ExportId, ReportName, Role, Status, TenantId, Timestamp, Viewer};
+use payouts_model::{ExportId, ReportName, Role, Scope, Status, TenantId, Timestamp, Viewer};
 use sqlx::SqliteConnection;
 
 use super::rows::{ExportRow, count, export_sql, number, states, to_json};
@@ -37,7 +37,13 @@ impl SqliteStore {
         };
         let Some(full) = self.sees(&mut reader, viewer, &row).await? else { return Ok(None) };
         let queue_position = if row.status == Status::Queued.as_str() {
-            let places = positions(&mut reader, &viewer.tenant, &[row.seq]).await.map_err(at(FIND, true))?;
+            let scopes = if counts_all(viewer) {
+                None
+            } else {
+                listed_scopes(viewer, &self.contained_scopes(&mut reader, viewer).await?)
+            };
+            let places =
+                positions(&mut reader, &viewer.tenant, scopes.as_deref(), &[row.seq]).await.map_err(at(FIND, true))?;
             // It may have been claimed since the row was read; as read, it was in the queue.
             number::<u64>(places.get(&row.seq).copied().unwrap_or(0), || "queue position".to_owned())?.max(1)
         } else {
@@ -91,8 +97,7 @@ impl SqliteStore {
         // One snapshot for rows, total and positions.
         let mut tx = self.readers.begin().await.map_err(at(LIST, true))?;
         let contained = self.contained_scopes(&mut tx, viewer).await?;
-        let scopes = (viewer.role != Role::Admin)
-            .then(|| to_json(&contained.iter().filter(|(_, full)| **full).map(|(d, _)| d).collect::<Vec<_>>()));
+        let scopes = listed_scopes(viewer, &contained);
         let narrow = Narrow {
             tenant: viewer.tenant.clone(),
             report: report.map(ReportName::as_str),
@@ -104,7 +109,8 @@ impl SqliteStore {
         let more = rows.len() as u64 > top;
         rows.truncate(usize::try_from(top).unwrap_or(usize::MAX));
         let queued: Vec<i64> = rows.iter().filter(|r| r.status == Status::Queued.as_str()).map(|row| row.seq).collect();
-        let positions = positions(&mut tx, &narrow.tenant, &queued).await.map_err(at(LIST, true))?;
+        let counted = narrow.scopes.as_deref().filter(|_| !counts_all(viewer));
+        let positions = positions(&mut tx, &narrow.tenant, counted, &queued).await.map_err(at(LIST, true))?;
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
             let full = contained.get(&row.scope).copied().unwrap_or(false);
@@ -195,6 +201,12 @@ impl SqliteStore {
     }
 }
 
+/// Digests of the scopes that the viewer may list, as a JSON array; `None`: all of them.
+fn listed_scopes(viewer: &Viewer, contained: &HashMap<String, bool>) -> Option<String> {
+    (viewer.role != Role::Admin)
+        .then(|| to_json(&contained.iter().filter(|(_, full)| **full).map(|(d, _)| d).collect::<Vec<_>>()))
+}
+
 /// The row of an Export of the viewer's tenant and this report.
 async fn own_row(
     connection: &mut SqliteConnection,
@@ -257,16 +269,34 @@ pub(super) const POSITIONS: &str = "SELECT asked.value, \
         AND e.seq BETWEEN asked.value >> 10 << 10 AND asked.value) \
      FROM json_each(?2) AS asked";
 
-/// The places of queued ones in their tenant's queue, by `seq`.
+/// The same among the scopes of a JSON array: one pass over the queue, which a tenant's limit bounds.
+const POSITIONS_AMONG: &str = "SELECT seq, place FROM ( \
+     SELECT e.seq AS seq, row_number() OVER (ORDER BY e.seq) AS place FROM exports e INDEXED BY exports_open \
+     WHERE e.ended_at IS NULL AND e.tenant = ?1 AND e.status = 'Queued' \
+     AND e.seq <= (SELECT max(value) FROM json_each(?2)) AND e.scope IN (SELECT value FROM json_each(?3))) \
+     WHERE seq IN (SELECT value FROM json_each(?2))";
+
+/// Whether the viewer sees every Export of the tenant, whatever their scopes are.
+fn counts_all(viewer: &Viewer) -> bool {
+    viewer.role == Role::Admin || viewer.scope.contains(&Scope::everything())
+}
+
+/// The places of queued ones in their tenant's queue, by `seq`, among those of some scopes: a
+/// place must not tell of Exports that the viewer cannot see. `None`: among all.
 async fn positions(
     connection: &mut SqliteConnection,
     tenant: &TenantId,
+    scopes: Option<&str>,
     queued: &[i64],
 ) -> Result<HashMap<i64, i64>, sqlx::Error> {
     if queued.is_empty() {
         return Ok(HashMap::new());
     }
-    let found: Vec<(i64, i64)> =
-        sqlx::query_as(POSITIONS).bind(tenant.as_str()).bind(to_json(queued)).fetch_all(connection).await?;
+    let asked = sqlx::query_as(if scopes.is_some() { POSITIONS_AMONG } else { POSITIONS });
+    let asked = asked.bind(tenant.as_str()).bind(to_json(queued));
+    let found: Vec<(i64, i64)> = match scopes {
+        Some(scopes) => asked.bind(scopes).fetch_all(connection).await?,
+        None => asked.fetch_all(connection).await?,
+    };
     Ok(found.into_iter().collect())
 }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use payouts_model::{ErrorCode, ExportId};
+use payouts_model::{ErrorCode, Export, ExportId, Role, Scope, Viewer};
 use payouts_store::{Accepted, CreateExport, IdempotencyKey, Visible};
 
 use super::asked::Asked;
@@ -53,6 +53,7 @@ pub async fn create(
         Accepted::New { export, queue_position } => {
             tracing::info!(export.id = %export.id, tenant.id = %export.tenant, report = %export.report, "accepted");
             app.signals.work.notify_one();
+            let queue_position = visible_position(&app, &viewer, &export, queue_position).await?;
             (Visible { export, full: true, queue_position }, false)
         }
         // As the viewer may see it now: grants may have gone since it was accepted.
@@ -70,6 +71,18 @@ pub async fn create(
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// The place among what the viewer may see. The store says the place among all of the tenant; it
+/// is asked again for whoever does not see all, unless there is nothing before this one.
+async fn visible_position(app: &App, viewer: &Viewer, export: &Export, among_all: u64) -> Result<u64, Error> {
+    let sees_all = viewer.role == Role::Admin || viewer.scope.contains(&Scope::everything());
+    if sees_all || among_all <= 1 {
+        return Ok(among_all);
+    }
+    let found = app.store.find(viewer, export.report, export.id).await?;
+    // Claimed already: as accepted, it was in the queue.
+    Ok(found.map_or(1, |visible| visible.queue_position.max(1)))
 }
 
 /// The key, if one was sent, under either name.

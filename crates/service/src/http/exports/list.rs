@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use payouts_model::{ErrorCode, ExportId, Timestamp};
 
 use crate::app::App;
@@ -41,15 +39,20 @@ pub async fn list(
     Ok(super::json(serde_json::to_vec(&view).expect("a view is always JSON")))
 }
 
+/// The form of a `$skiptoken`: instant in microseconds and id of the last Export of a page.
+pub const TOKEN_PATTERN: &str = "^[0-9]{1,18}\\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
+
 fn write_token((at, id): (Timestamp, ExportId)) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(format!("{}.{id}", at.0))
+    format!("{}.{id}", at.0)
 }
 
 fn read_token(token: &str) -> Result<(Timestamp, ExportId), Error> {
     let read = || {
-        let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-        let (at, id) = text.split_once('.')?;
-        Some((Timestamp(at.parse().ok()?), id.parse().ok()?))
+        let (at, id) = token.split_once('.')?;
+        let digits = (1..=18).contains(&at.len()) && at.bytes().all(|b| b.is_ascii_digit());
+        let place = (Timestamp(at.parse().ok().filter(|_| digits)?), id.parse::<ExportId>().ok()?);
+        // One spelling of an id, as it is written.
+        (place.1.to_string() == id).then_some(place)
     };
     read().ok_or_else(|| {
         let message = "This $skiptoken is not one of this service. Follow nextLink as it is.";
@@ -65,7 +68,8 @@ mod tests {
     fn tokens_read_back() {
         let at = (Timestamp(1_700_000_000_123_456), "6a1d1f0e-7c3b-4f52-9d0a-2f6c4c1b8e11".parse().unwrap());
         assert_eq!(read_token(&write_token(at)).unwrap(), at);
-        for bad in ["", "x", "e30", "MS4y"] {
+        for bad in ["", "x", "1.2", "+1.6a1d1f0e-7c3b-4f52-9d0a-2f6c4c1b8e11", "1.6A1D1F0E-7c3b-4f52-9d0a-2f6c4c1b8e11"]
+        {
             assert!(read_token(bad).is_err(), "{bad}");
         }
     }
