@@ -15,9 +15,10 @@ Examples
   payouts keys rotate --data ./data
   payouts keys rotate --data ./data --drop-old
 
-A rotation is at work at once, also in a running service. Links that are out stay valid: the service
-drops an old key once every link that it signed has ended. With --drop-old, for a key that others may
-know, all links that are out are dead at once; the next GET of an export brings a fresh one.";
+A rotation is at work at once, also in a running service. Links that are out stay valid: the
+service drops an old key once every link that it signed has ended. With --drop-old, for a key that
+others may know, all links that are out are dead at once; the next GET of an export brings a fresh
+one.";
 
 /// List the keys that sign file links, or put a new one in their place
 #[derive(Debug, ClapArgs)]

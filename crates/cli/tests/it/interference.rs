@@ -60,8 +60,10 @@ fn request(draw: &mut Draw, filters: &Filters) -> Request {
 fn same(worlds: &[World; 2], method: &Method, path: &str, what: &str) -> [Value; 2] {
     let answers = worlds.each_ref().map(|world| {
         let answer = world.call(method.clone(), path);
-        let shown = normal(world, &answer);
-        (shown, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+        let json: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let new = json["requestId"].as_str().filter(|_| answer.status == 202).map(str::to_owned);
+        let ids: Vec<String> = world.made.iter().cloned().chain(new).collect();
+        (normal(world, &ids, &answer), json)
     });
     let [(left, one), (right, other)] = answers;
     assert!(left == right, "{what}\n{method} {path}\nleft:  {left}\nright: {right}");

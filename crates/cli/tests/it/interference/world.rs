@@ -305,8 +305,8 @@ const INSTANTS: [&str; 10] = [
     "expiresAt",
 ];
 
-/// An answer without what must differ: status, headers, body.
-pub fn normal(world: &World, answer: &Answer) -> String {
+/// An answer without what must differ: status, headers, body. `ids` are the caller's Exports.
+pub fn normal(world: &World, ids: &[String], answer: &Answer) -> String {
     let mut lines = vec![answer.status.to_string()];
     let left_out = ["date", "request-id", "retry-after"];
     for (name, value) in answer.headers.iter().filter(|(name, _)| !left_out.contains(&name.as_str())) {
@@ -320,24 +320,24 @@ pub fn normal(world: &World, answer: &Answer) -> String {
             // Instants without trailing zeros make bodies longer or shorter.
             assert_eq!(text, answer.body.len().to_string());
         } else {
-            lines.push(format!("{name}: {}", named(world, text)));
+            lines.push(format!("{name}: {}", named(world, ids, text)));
         }
     }
     lines.sort();
     let body = match serde_json::from_slice::<Value>(&answer.body) {
         Ok(mut json) => {
-            without(world, &mut json);
+            without(ids, &mut json);
             json.to_string()
         }
         Err(_) => String::from_utf8_lossy(&answer.body).into_owned(),
     };
-    format!("{}\n{}", lines.join("\n"), named(world, &body))
+    format!("{}\n{}", lines.join("\n"), named(world, ids, &body))
 }
 
 /// The text with the world's own ids and address by name.
-fn named(world: &World, text: &str) -> String {
+fn named(world: &World, ids: &[String], text: &str) -> String {
     let mut text = text.replace(&world.server.url, "http://server");
-    for (number, id) in world.made.iter().enumerate() {
+    for (number, id) in ids.iter().enumerate() {
         text = text
             .replace(id, &format!("export {number}"))
             .replace(&format!("-{}.", &id[..8]), &format!("-export {number}."));
@@ -345,11 +345,11 @@ fn named(world: &World, text: &str) -> String {
     text.replace(&world.hidden, "hidden")
 }
 
-fn without(world: &World, json: &mut Value) {
+fn without(ids: &[String], json: &mut Value) {
     match json {
         Value::Object(members) => {
             // Not an Export of the caller's: an admin sees it, and its id is drawn.
-            let own: BTreeSet<&str> = world.made.iter().map(String::as_str).collect();
+            let own: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
             let foreign = members.get("status").is_some()
                 && members.get("requestId").and_then(Value::as_str).is_some_and(|id| !own.contains(id));
             let is_error = members.len() == 1 && members.contains_key("requestId");
@@ -362,11 +362,11 @@ fn without(world: &World, json: &mut Value) {
                     }
                     // Of an error: the id of the call.
                     ("requestId", Value::String(text)) if is_error || foreign => *text = "id".into(),
-                    (_, other) => without(world, other),
+                    (_, other) => without(ids, other),
                 }
             }
         }
-        Value::Array(list) => list.iter_mut().for_each(|value| without(world, value)),
+        Value::Array(list) => list.iter_mut().for_each(|value| without(ids, value)),
         _ => {}
     }
 }
