@@ -72,12 +72,10 @@ fn same(worlds: &[World; 2], method: &Method, path: &str, what: &str) -> [Value;
 
 /// What the caller sees of all its Exports, and of the lists.
 fn look_at_all(worlds: &[World; 2], made: &[(Request, bool)], what: &str) {
-    let mut number = 0;
-    for (request, _) in made.iter().filter(|(_, accepted)| *accepted) {
+    for (number, (request, _)) in made.iter().filter(|(_, accepted)| *accepted).enumerate() {
         let path = format!("/v1.0/payouts/{}/{{{number}}}", request.report);
         same(worlds, &Method::GET, &path, what);
         same(worlds, &Method::GET, &format!("{path}/manifest"), what);
-        number += 1;
     }
     for query in ["", "?$top=3", "?status=Queued", "?status=Completed&$top=200", "?status=Failed"] {
         for report in ["payments", "transactionhistory"] {
@@ -88,8 +86,8 @@ fn look_at_all(worlds: &[World; 2], made: &[(Request, bool)], what: &str) {
 
 /// The files of all Exports, whole and in part.
 fn download_all(worlds: &[World; 2], made: &[(Request, bool)], what: &str) -> u64 {
-    let (mut number, mut rows) = (0, 0);
-    for (request, _) in made.iter().filter(|(_, accepted)| *accepted) {
+    let mut rows = 0;
+    for (number, (request, _)) in made.iter().filter(|(_, accepted)| *accepted).enumerate() {
         let path = format!("/v1.0/payouts/{}/{{{number}}}", request.report);
         let exports = same(worlds, &Method::GET, &path, what);
         rows += exports[0]["rowCount"].as_u64().expect("completed");
@@ -111,7 +109,6 @@ fn download_all(worlds: &[World; 2], made: &[(Request, bool)], what: &str) -> u6
             files[1].0
         );
         assert!(files[0].2 == files[1].2, "{what}: bytes of {request:?}");
-        number += 1;
     }
     rows
 }

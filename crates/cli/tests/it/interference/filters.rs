@@ -4,10 +4,13 @@ use payouts_model::{Catalog, FieldType, ReportName};
 
 use super::world::{Draw, Plan};
 
+/// A field's name, kind and values that occur.
+type Drawn = (String, FieldType, Vec<String>);
+
 /// What filters are drawn from.
 pub struct Filters {
-    /// By report: filter name, kind, values.
-    fields: Vec<(&'static str, Vec<(String, FieldType, Vec<String>)>)>,
+    /// By report.
+    fields: Vec<(&'static str, Vec<Drawn>)>,
     participants: Vec<String>,
 }
 

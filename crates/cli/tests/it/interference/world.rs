@@ -292,7 +292,7 @@ fn grant(data: &Path, plan: &Plan, which: usize) {
 }
 
 /// Members that are instants of the clock.
-const INSTANTS: [&str; 10] = [
+const INSTANTS: [&str; 11] = [
     "requestDateTime",
     "processingStartDateTime",
     "completedDateTime",
@@ -303,6 +303,8 @@ const INSTANTS: [&str; 10] = [
     "endedAt",
     "now",
     "expiresAt",
+    // Of the data version, whose files it promises.
+    "reproducibleUntil",
 ];
 
 /// An answer without what must differ: status, headers, body. `ids` are the caller's Exports.
