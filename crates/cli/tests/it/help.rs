@@ -14,8 +14,8 @@ fn help(args: &[&str]) -> String {
 fn every_command_explains_itself() {
     insta::assert_snapshot!("payouts", help(&["--help"]));
     for command in [
-        "demo", "serve", "sample", "import", "ledger", "doctor", "hold", "sweep", "grant", "grants", "revoke", "keys", "audit",
-        "token", "export", "verify",
+        "demo", "serve", "sample", "import", "ledger", "doctor", "hold", "sweep", "grant", "grants", "revoke", "keys",
+        "audit", "token", "export", "verify",
     ] {
         let text = help(&[command, "--help"]);
         assert!(text.contains("Examples\n  "), "{command} shows no examples: {text}");
