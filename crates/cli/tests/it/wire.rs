@@ -75,7 +75,10 @@ impl Api {
 
     /// Sends a JSON body.
     pub fn post_json(&self, path: &str, body: &str) -> Answer {
-        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let request = self
+            .client
+            .post(format!("{}{path}", self.url))
+            .bearer_auth(self.token.as_deref().expect("a caller with a token"));
         let request = request.header("content-type", "application/json").body(body.to_owned());
         self.runtime.block_on(async {
             let response = request.send().await.expect("the service answers");
