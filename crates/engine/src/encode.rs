@@ -62,6 +62,7 @@ pub(crate) struct ChunkJob {
     packaging: Packaging,
     texts: Buffers,
     streams: Buffers,
+    starts: Buffers<u32>,
 }
 
 impl ChunkJob {
@@ -74,13 +75,14 @@ impl ChunkJob {
             packaging: plan.packaging,
             texts: Buffers::default(),
             streams: Buffers::default(),
+            starts: Buffers::default(),
         }
     }
 
     pub fn run(&self, part: &Part) -> Result<Chunk, Error> {
         let mut adder = Adder::new(&self.totals);
         let mut text = self.texts.take();
-        let mut starts = Vec::new();
+        let mut starts = self.starts.take();
         for batch in &part.batches {
             let columns = self.layout.read(batch)?;
             adder.add(&columns, batch.num_rows())?;
@@ -93,6 +95,7 @@ impl ChunkJob {
             deflate(&text, &starts, self.layout.file().len(), &mut stream);
             self.streams.lend(stream)
         });
+        self.starts.put(starts);
         let crc32 = if packed { crc32fast::hash(&text) } else { 0 };
         let rows = part.batches.iter().map(|b| b.num_rows() as u64).sum();
         Ok(Chunk { rows, text: self.texts.lend(text), crc32, deflated, totals: adder.finish() })

@@ -10,8 +10,8 @@ use bytes::Bytes;
 const KEPT_MAX: usize = 12;
 
 /// A few buffers, shared by the jobs of one plan.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Buffers<T = u8>(Arc<Mutex<Vec<Vec<T>>>>);
 
 /// A buffer on loan; it goes back when the last [`Bytes`] of it is dropped.
 struct Loan {
@@ -27,21 +27,34 @@ impl AsRef<[u8]> for Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        let mut kept = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT_MAX {
-            kept.push(std::mem::take(&mut self.buffer));
-        }
+        self.home.put(std::mem::take(&mut self.buffer));
     }
 }
 
-impl Buffers {
+impl<T> Default for Buffers<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Buffers<T> {
     /// An empty buffer, with room if one came back.
-    pub fn take(&self) -> Vec<u8> {
+    pub fn take(&self) -> Vec<T> {
         let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         buffer.clear();
         buffer
     }
 
+    /// Keeps a buffer for the next taker.
+    pub fn put(&self, buffer: Vec<T>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT_MAX {
+            kept.push(buffer);
+        }
+    }
+}
+
+impl Buffers {
     /// The buffer's bytes, which bring it back.
     pub fn lend(&self, buffer: Vec<u8>) -> Bytes {
         Bytes::from_owner(Loan { buffer, home: self.clone() })

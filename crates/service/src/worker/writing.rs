@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use payouts_blob::BlobName;
 use payouts_model::{Chunk, FileFormat, Timestamp};
@@ -18,6 +19,12 @@ use crate::App;
 
 /// Chunks between the engine and the disk: enough that neither waits for the other's next one.
 const CHUNKS_WAITING: usize = 4;
+
+/// After so many rows, free memory is given back; less than that is not worth the time.
+const ROWS_PER_GIVING_BACK: u64 = 1_000_000;
+
+/// Rows written since then, by all exports.
+static ROWS_SINCE_GIVING_BACK: AtomicU64 = AtomicU64::new(0);
 
 /// What went wrong with writing.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +120,10 @@ fn write(
     let mut packager = Packager::new(format, stem, &header, sink)?.with_rows_expected(rows_expected);
     loop {
         match chunks.blocking_recv() {
-            Some(Message::Chunk(chunk)) => packager.push(&chunk)?,
+            Some(Message::Chunk(chunk)) => {
+                packager.push(&chunk)?;
+                give_back_after(chunk.rows);
+            }
             Some(Message::End) => break,
             None => return Err(WriteError::Abandoned),
         }
@@ -123,4 +133,13 @@ fn write(
     let written_at = app.clock.now();
     sink.seal(packaged.bytes)?;
     Ok(Sealed { packaged, written_at })
+}
+
+/// Counts rows, and now and then gives back the memory that making them left free.
+fn give_back_after(rows: u64) {
+    let since = ROWS_SINCE_GIVING_BACK.fetch_add(rows, Ordering::Relaxed) + rows;
+    if since >= ROWS_PER_GIVING_BACK {
+        ROWS_SINCE_GIVING_BACK.store(0, Ordering::Relaxed);
+        payouts_memory::give_back();
+    }
 }
