@@ -25,8 +25,9 @@ use crate::layout::Layout;
 use crate::scan::{Context, Footers, Scan};
 use crate::{Error, Limits, Plan};
 
-/// Batches that a part of the scan may be ahead of the driver.
-const BATCHES_AHEAD: usize = 4;
+/// Batches that a part of the scan may be ahead of the driver. Decoding is a fraction of the work,
+/// and every batch keeps pages of its file in memory.
+const BATCHES_AHEAD: usize = 2;
 
 /// Rows of a batch of the scan. Large enough to amortise, small enough to stay in the cache.
 const BATCH_ROWS: usize = 8192;
@@ -178,7 +179,7 @@ impl Pipeline {
             job: Arc::new(job),
             results,
         };
-        let parts = Parts::new(self.handle.clone(), scan, self.threads + 1);
+        let parts = Parts::new(self.handle.clone(), scan, self.threads);
         let driver = Owned(self.handle.spawn(driver.drive(parts, rows_per_job)));
         let state = Some((self.clone(), out, driver, flight));
         futures::stream::unfold(state, |state| async move {

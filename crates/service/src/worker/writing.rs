@@ -21,7 +21,7 @@ use crate::App;
 const CHUNKS_WAITING: usize = 4;
 
 /// After so many rows, free memory is given back; less than that is not worth the time.
-const ROWS_PER_GIVING_BACK: u64 = 1_000_000;
+const ROWS_PER_GIVING_BACK: u64 = 500_000;
 
 /// Rows written since then, by all exports.
 static ROWS_SINCE_GIVING_BACK: AtomicU64 = AtomicU64::new(0);
@@ -132,6 +132,10 @@ fn write(
     let (packaged, sink) = packager.finish()?;
     let written_at = app.clock.now();
     sink.seal(packaged.bytes)?;
+    if packaged.totals.rows >= ROWS_PER_GIVING_BACK {
+        // The manifest is next: it needs not lie on top of what the chunks needed.
+        payouts_memory::give_back();
+    }
     Ok(Sealed { packaged, written_at })
 }
 
