@@ -58,6 +58,8 @@ codes! {
     IdempotencyKeyReused = 400,
     /// No token, or one that is not accepted.
     Unauthenticated = 401,
+    /// The token lacks the scopes and roles that the service asks for.
+    InsufficientScope = 403,
     /// The caller has no grant at all.
     NoGrants = 403,
     /// The filter names participants, and none of them is granted.

@@ -21,6 +21,7 @@ use crate::audit;
 use crate::auth::Verifier;
 use crate::config::Config;
 use crate::http;
+use crate::http::wire::tls::Certificates;
 use crate::shutdown::{Stage, Stop, Tasks};
 use crate::worker;
 
@@ -48,6 +49,8 @@ pub struct App {
     pub links: Keyring,
     /// Checks tokens.
     pub tokens: Verifier,
+    /// The certificate that the API is served with; `None`: plain HTTP.
+    pub certificates: Option<Arc<Certificates>>,
     /// Who waits for what.
     pub signals: Signals,
     /// What requests share.
@@ -91,6 +94,9 @@ pub enum OpenError {
     /// The token issuers.
     #[error("cannot check tokens")]
     Tokens(#[from] crate::auth::Error),
+    /// The certificate.
+    #[error("cannot serve with TLS")]
+    Tls(#[from] http::wire::tls::Error),
     /// `--dev-insecure-listen` over a ledger that is not a sample.
     #[error(
         "--dev-insecure-listen lets anybody who reaches {listen} read everything, so it serves sample data only, \
@@ -152,6 +158,7 @@ impl App {
         })
         .await??;
         let tokens = Verifier::new(&config)?;
+        let certificates = config.tls.as_ref().map(Certificates::open).transpose()?.map(Arc::new);
         Ok(Arc::new(Self {
             clock,
             catalog,
@@ -161,6 +168,7 @@ impl App {
             blobs: Arc::new(blobs),
             links,
             tokens,
+            certificates,
             signals: Signals::default(),
             http: http::Shared::new(config.limits.in_flight_max),
             trails: TaskTracker::new(),
@@ -222,7 +230,13 @@ pub async fn serve(app: Arc<App>, api: TcpListener, stop: impl Future<Output = (
     worker::background(&app, &mut tasks).await?;
     audit::log_head(&app).await;
     tasks.spawn(Stage::Sweeping, "audit", |stop| audit::run(app.clone(), stop));
-    tracing::info!(%address, "answering");
+    tracing::info!(%address, tls = app.certificates.is_some(), "answering");
+    if app.certificates.is_none() && !app.config.listen.ip().is_loopback() {
+        tracing::warn!(%address, "tokens and files pass here unencrypted: set [tls], or let only a proxy that does TLS reach this address");
+    }
+    if let Some(certificates) = app.certificates.clone() {
+        tasks.spawn(Stage::Answering, "certificates", |stop| certificates.watch(stop));
+    }
     tasks.spawn(Stage::Answering, "api", |stop| answer(app.clone(), server, stop));
     let grace_ms = app.config.shutdown_grace_ms;
     let ended = tasks.run_until(stop, grace_ms).await;
@@ -233,7 +247,8 @@ pub async fn serve(app: Arc<App>, api: TcpListener, stop: impl Future<Output = (
 /// Answers until told to stop: then nothing more is accepted, whoever is held is woken, and
 /// answers under way may end until the grace is over.
 async fn answer(app: Arc<App>, server: axum_server::Server<SocketAddr>, stop: Stop) {
-    let acceptor = http::wire::Acceptor::new(app.http.wire.clone(), app.config.limits.header_bytes);
+    let acceptor =
+        http::wire::Acceptor::new(app.http.wire.clone(), app.config.limits.header_bytes, app.certificates.clone());
     let handle = axum_server::Handle::new();
     let server = server.acceptor(acceptor).handle(handle.clone()).first_request_timeout(FIRST_REQUEST);
     let serving = server.serve(http::router(app.clone()).into_make_service());

@@ -4,16 +4,21 @@
 //! were checked; a [`Viewer`] is built anew for every request, so a grant or its end is at work at
 //! once; whoever is refused learns nothing but that. Tokens are never logged.
 //!
-//! Rooms: `token` (what a token must be), `keys` (an issuer's published keys), `cache` (tokens that
-//! were verified lately), `rate` (requests per caller, polls apart), `dev` (the built-in issuer).
+//! Rooms: `token` (what a token must be), `keys` (an issuer's published keys), `kept` (the same on
+//! disk), `cache` (tokens that were verified lately), `rate` (requests per caller, polls apart),
+//! `dev` (the built-in issuer).
 //!
 //! The tenant of a caller is `tenant` of its issuer's configuration where that is set, otherwise
 //! the text of the tenant claim (`tid`) after the issuer's `tenant_prefix`. The configuration sees
 //! to it that two issuers never lead to one tenant. The development issuer's tenant is the first
 //! part of the path that the token was asked at.
+//!
+//! Whoever lacks the scopes and roles that an issuer's rules ask for is refused with 403, whoever is
+//! not believed with 401.
 
 mod cache;
 pub mod dev;
+mod kept;
 mod keys;
 mod rate;
 #[cfg(test)]
@@ -25,14 +30,14 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use payouts_model::{ErrorCode, ExportId, PrincipalId, TenantId, Timestamp, Viewer};
+use payouts_model::{ErrorCode, ExportId, PrincipalId, Role, TenantId, Timestamp, Viewer};
 
 use crate::app::App;
-use crate::config::{Config, IssuerConfig};
+use crate::config::{Config, IssuerConfig, PermissionRule};
 use cache::Verified;
 use keys::{KeySource, Unknown};
 use rate::Rate;
-use token::Unverified;
+use token::{Refusal, Unverified};
 
 /// A token longer than this is refused unread.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -46,11 +51,20 @@ pub struct Caller {
     pub principal: PrincipalId,
 }
 
+/// A caller, and what the token says about the caller's role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Who.
+    pub caller: Caller,
+    /// Whether the token makes the caller an admin of the tenant, whatever the grants say.
+    pub admin: bool,
+}
+
 /// Why a request is refused before any handler runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Rejection {
-    /// Unauthenticated, NoGrants, TooManyRequests, Unavailable or Internal.
+    /// Unauthenticated, InsufficientScope, NoGrants, TooManyRequests, Unavailable or Internal.
     pub code: ErrorCode,
     /// For the caller.
     pub message: String,
@@ -79,7 +93,7 @@ pub struct Verifier {
 #[derive(Debug)]
 struct TrustedIssuer {
     rules: IssuerConfig,
-    keys: KeySource,
+    keys: Arc<KeySource>,
 }
 
 /// Why tokens cannot be checked at all.
@@ -100,13 +114,15 @@ pub enum Error {
 }
 
 impl Verifier {
-    /// A verifier of the issuers that `config` names; with `dev` the built-in one too. Fetches
-    /// nothing yet: an issuer that is out of reach must not keep the service from starting.
+    /// A verifier of the issuers that `config` names; with `dev` the built-in one too. Takes the
+    /// keys that were fetched before the last stop and fetches nothing yet: an issuer that is out
+    /// of reach must not keep the service from starting.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let client = keys::client().map_err(Error::Client)?;
+        let folder = config.keys_dir().join("issuers");
         let issuers = config.issuers.iter().map(|rules| TrustedIssuer {
             rules: rules.clone(),
-            keys: KeySource::new(client.clone(), &rules.discovery_url, &rules.issuer),
+            keys: Arc::new(KeySource::new(client.clone(), &rules.discovery_url, &rules.issuer, &folder)),
         });
         let dev = if config.dev { Some(dev_issuer(&config.keys_dir())?) } else { None };
         Ok(Self { issuers: issuers.collect(), dev, verified: Verified::default(), rate: Rate::new(&config.limits) })
@@ -128,22 +144,22 @@ impl Verifier {
     }
 
     /// The caller that a bearer token speaks for.
-    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, Rejection> {
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Identity, Rejection> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(refuse("too long"));
         }
-        if let Some(caller) = self.verified.get(token, now) {
-            return Ok(caller);
+        if let Some(identity) = self.verified.get(token, now) {
+            return Ok(identity);
         }
         let unverified = Unverified::read(token).map_err(refuse)?;
-        let (caller, expires_at) = match &self.dev {
+        let (identity, expires_at) = match &self.dev {
             Some(dev) if unverified.issuer() == Some(dev::ISSUER) => {
                 dev.check(token, &unverified, now).map_err(refuse)?
             }
             _ => self.check(token, &unverified, now).await?,
         };
-        self.verified.put(token, caller.clone(), expires_at, now);
-        Ok(caller)
+        self.verified.put(token, identity.clone(), expires_at, now);
+        Ok(identity)
     }
 
     async fn check(
@@ -151,13 +167,13 @@ impl Verifier {
         token: &str,
         unverified: &Unverified,
         now: Timestamp,
-    ) -> Result<(Caller, Timestamp), Rejection> {
+    ) -> Result<(Identity, Timestamp), Rejection> {
         let issuer = self
             .issuers
             .iter()
             .find(|i| unverified.is_from(&i.rules.issuer))
             .ok_or_else(|| refuse("unknown issuer"))?;
-        let key = issuer.keys.find(unverified.kid()).await.map_err(|unknown| match unknown {
+        let key = issuer.keys.find(unverified.kid(), now).await.map_err(|unknown| match unknown {
             Unknown::Key => refuse("unknown key"),
             Unknown::Everything => Rejection {
                 code: ErrorCode::Unavailable,
@@ -167,7 +183,10 @@ impl Verifier {
             },
         })?;
         let claims = unverified.verify(token, &key).map_err(refuse)?;
-        token::check(&claims, &issuer.rules, now).map_err(refuse)
+        token::check(&claims, &issuer.rules, now).map_err(|refusal| match refusal {
+            Refusal::Invalid(reason) => refuse(reason),
+            Refusal::Permission => Rejection::insufficient(&issuer.rules.permissions),
+        })
     }
 }
 
@@ -196,6 +215,23 @@ impl Rejection {
             retry_after_seconds: None,
         }
     }
+
+    /// 403: the token is good, and names none of the scopes and roles that are asked for.
+    fn insufficient(rule: &PermissionRule) -> Self {
+        let named = [("scopes", &rule.required_scopes), ("roles", &rule.required_roles)]
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(kind, names)| format!("{kind} ({})", names.join(", ")));
+        let named = named.collect::<Vec<_>>().join(" or ");
+        Self {
+            code: ErrorCode::InsufficientScope,
+            message: format!(
+                "The token is valid, but has none of the {named} that this service asks for. Have one given to the caller and get a new token."
+            ),
+            www_authenticate: Some("Bearer error=\"insufficient_scope\""),
+            retry_after_seconds: None,
+        }
+    }
 }
 
 impl axum::response::IntoResponse for Rejection {
@@ -216,28 +252,29 @@ pub fn bearer(headers: &http::HeaderMap) -> Option<&str> {
 /// Verifies the request's token, counts the request and looks the caller's grants up.
 pub async fn authenticate(headers: &http::HeaderMap, app: &App) -> Result<Viewer, Rejection> {
     let now = app.clock.now();
-    let caller = verified(headers, app, now).await?;
-    app.tokens.rate.admit(&caller, now)?;
-    granted(caller, app, now).await
+    let identity = verified(headers, app, now).await?;
+    app.tokens.rate.admit(&identity.caller, now)?;
+    granted(identity, app, now).await
 }
 
 /// The same for a look at one Export, which [`Verifier::count_look`] counts once it is known
 /// whether that is there. Whoever is granted nothing is counted here.
 pub async fn authenticate_look(headers: &http::HeaderMap, app: &App) -> Result<Viewer, Rejection> {
     let now = app.clock.now();
-    let caller = verified(headers, app, now).await?;
-    match granted(caller.clone(), app, now).await {
+    let identity = verified(headers, app, now).await?;
+    match granted(identity.clone(), app, now).await {
         Ok(viewer) => Ok(viewer),
-        Err(rejection) => Err(app.tokens.rate.admit(&caller, now).err().unwrap_or(rejection)),
+        Err(rejection) => Err(app.tokens.rate.admit(&identity.caller, now).err().unwrap_or(rejection)),
     }
 }
 
-async fn verified(headers: &http::HeaderMap, app: &App, now: Timestamp) -> Result<Caller, Rejection> {
+async fn verified(headers: &http::HeaderMap, app: &App, now: Timestamp) -> Result<Identity, Rejection> {
     let token = bearer(headers).ok_or_else(|| refuse("no bearer token"))?;
     app.tokens.verify(token, now).await
 }
 
-async fn granted(Caller { tenant, principal }: Caller, app: &App, now: Timestamp) -> Result<Viewer, Rejection> {
+async fn granted(identity: Identity, app: &App, now: Timestamp) -> Result<Viewer, Rejection> {
+    let Identity { caller: Caller { tenant, principal }, admin } = identity;
     let (role, scope) = app.store.access(&tenant, &principal, now).await.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "grants cannot be read");
         Rejection::new(ErrorCode::Internal, "The grants cannot be read; try again.")
@@ -249,6 +286,7 @@ async fn granted(Caller { tenant, principal }: Caller, app: &App, now: Timestamp
         );
         return Err(Rejection::new(ErrorCode::NoGrants, message));
     }
+    let role = if admin { Role::Admin } else { role };
     Ok(Viewer { tenant, principal, role, scope })
 }
 

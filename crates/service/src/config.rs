@@ -39,6 +39,8 @@ pub struct Config {
     pub dev_insecure: bool,
     /// Who may issue tokens.
     pub issuers: Vec<IssuerConfig>,
+    /// The certificate that the API is served with; `None`: plain HTTP.
+    pub tls: Option<TlsConfig>,
     /// Exports that are made at the same time; with 0 this node answers requests and makes none.
     pub workers: usize,
     /// Limits of the query engine; threads are resolved, never 0.
@@ -67,7 +69,16 @@ pub struct Config {
     pub program_aliases: HashMap<String, Vec<String>>,
 }
 
-/// Somebody whose tokens are accepted.
+/// The files of the API's certificate, read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// PEM: the certificate, then what leads to its root.
+    pub certificate: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
+}
+
+/// Somebody whose tokens are accepted. An issuer with aliases is one of these for each name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerConfig {
     /// The `iss` claim; may contain `{tid}`.
@@ -78,12 +89,27 @@ pub struct IssuerConfig {
     pub discovery_url: String,
     /// Whose callers they are.
     pub tenant: TenantRule,
+    /// The `tid` claim is one of these; empty: any.
+    pub allowed_tids: Vec<String>,
     /// The principal is the first of these claims that is there.
     pub principal_claims: Vec<String>,
-    /// The claim that lists roles.
+    /// What the callers may do.
+    pub permissions: PermissionRule,
+}
+
+/// What a token says about what its caller may do here. Grants rule what the caller sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PermissionRule {
+    /// The claim of scopes: a text with blanks between them, or a list.
+    pub scopes_claim: String,
+    /// The claim of roles: a list, or one text.
     pub roles_claim: String,
-    /// The role that a token must have, if any.
-    pub required_role: Option<String>,
+    /// One of these scopes, or one of `required_roles`, must be there; both empty: neither.
+    pub required_scopes: Vec<String>,
+    /// See `required_scopes`.
+    pub required_roles: Vec<String>,
+    /// Whoever has one of these roles is an admin of the tenant.
+    pub admin_roles: Vec<String>,
 }
 
 /// How a token's tenant is found.
@@ -234,6 +260,11 @@ impl Config {
         self.data_dir.join("files")
     }
 
+    /// What the API's own URLs begin with: `https` with a certificate of its own.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// The folder of private keys.
     pub fn keys_dir(&self) -> PathBuf {
         self.data_dir.join("keys")
@@ -262,6 +293,13 @@ impl Config {
                 port = self.listen.port(),
                 listen = self.listen,
             )));
+        }
+        if self.tls.is_some() && self.public_url.as_ref().is_some_and(|url| url.starts_with("http://")) {
+            return Err(Error::Conflict(
+                "configuration: [tls] is set, and public_url begins with http://: every link in answers would be dead. \
+                 Set public_url = \"https://…\""
+                    .into(),
+            ));
         }
         if !self.dev && self.public_url.is_none() {
             return Err(Error::Conflict(

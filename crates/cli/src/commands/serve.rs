@@ -94,7 +94,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         warn_loudly(&server);
     }
     // Read by people and by scripts that started this on port 0.
-    eprintln!("listening on http://{}", server.address);
+    eprintln!("listening on {}://{}", server.scheme, server.address);
     tokio::select! {
         () = signals.wait() => {}
         failure = server.ended() => return Err(failure),

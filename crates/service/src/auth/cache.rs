@@ -11,14 +11,14 @@ use std::sync::Mutex;
 use payouts_model::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::Caller;
+use super::Identity;
 
 const ENTRIES_MAX: usize = 10_000;
 const AGE_MS_MAX: i64 = 5 * 60 * 1000;
 
 #[derive(Debug, Default)]
 pub(super) struct Verified {
-    entries: Mutex<HashMap<[u8; 32], (Caller, Timestamp)>>,
+    entries: Mutex<HashMap<[u8; 32], (Identity, Timestamp)>>,
 }
 
 fn digest(token: &str) -> [u8; 32] {
@@ -26,12 +26,12 @@ fn digest(token: &str) -> [u8; 32] {
 }
 
 impl Verified {
-    pub(super) fn get(&self, token: &str, now: Timestamp) -> Option<Caller> {
+    pub(super) fn get(&self, token: &str, now: Timestamp) -> Option<Identity> {
         let entries = self.entries.lock().expect("nothing panics while it holds this lock");
-        entries.get(&digest(token)).filter(|(_, until)| now < *until).map(|(caller, _)| caller.clone())
+        entries.get(&digest(token)).filter(|(_, until)| now < *until).map(|(identity, _)| identity.clone())
     }
 
-    pub(super) fn put(&self, token: &str, caller: Caller, expires_at: Timestamp, now: Timestamp) {
+    pub(super) fn put(&self, token: &str, identity: Identity, expires_at: Timestamp, now: Timestamp) {
         let until = expires_at.min(now.plus_ms(AGE_MS_MAX));
         let mut entries = self.entries.lock().expect("nothing panics while it holds this lock");
         if entries.len() >= ENTRIES_MAX {
@@ -40,6 +40,6 @@ impl Verified {
                 entries.clear();
             }
         }
-        entries.insert(digest(token), (caller, until));
+        entries.insert(digest(token), (identity, until));
     }
 }

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 pub use endpoints::router;
 
 use super::token::{self, Key, Unverified};
-use super::{Caller, Error};
+use super::{Error, Identity};
 
 /// The `iss` claim of every development token.
 pub const ISSUER: &str = "urn:payouts:dev";
@@ -100,7 +100,11 @@ impl Issuer {
         let jwk = json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": encode(n), "e": encode(e)});
         Ok(Self {
             signing: EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|e| e.to_string())?,
-            key: Key { algorithm: Some(Algorithm::RS256), key: DecodingKey::from_rsa_raw_components(n, e) },
+            key: Key {
+                algorithm: Some(Algorithm::RS256),
+                issuer: None,
+                key: DecodingKey::from_rsa_raw_components(n, e),
+            },
             kid,
             jwk,
         })
@@ -130,7 +134,7 @@ impl Issuer {
         token: &str,
         unverified: &Unverified,
         now: Timestamp,
-    ) -> Result<(Caller, Timestamp), &'static str> {
+    ) -> Result<(Identity, Timestamp), &'static str> {
         if unverified.kid() != self.kid {
             return Err("unknown development key");
         }
@@ -163,7 +167,8 @@ fn make(keys_dir: &Path, path: &Path) -> Result<(), Cause> {
     Ok(linked?)
 }
 
-fn create_private_dir(path: &Path) -> std::io::Result<()> {
+/// Makes a folder that only its user may enter.
+pub(super) fn create_private_dir(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -171,7 +176,8 @@ fn create_private_dir(path: &Path) -> std::io::Result<()> {
     builder.create(path)
 }
 
-fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
+/// Makes a file that only its user may read or write.
+pub(super) fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

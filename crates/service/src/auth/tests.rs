@@ -33,9 +33,9 @@ async fn development_tokens_work_across_processes_and_only_with_dev() {
     let token = dev_issuer(&config.keys_dir()).unwrap().sign(&ask("contoso", "ann")).unwrap();
     let verifier = Verifier::new(&config).unwrap();
     assert!(verifier.verify(&token, NOW.plus_ms(-61_000)).await.is_err(), "not yet valid");
-    let caller = verifier.verify(&token, NOW).await.unwrap();
+    let caller = verifier.verify(&token, NOW).await.unwrap().caller;
     assert_eq!(caller, Caller { tenant: TenantId::new("contoso"), principal: PrincipalId::new("ann") });
-    assert_eq!(verifier.verify(&token, NOW.plus_ms(1)).await.unwrap(), caller, "from the cache");
+    assert_eq!(verifier.verify(&token, NOW.plus_ms(1)).await.unwrap().caller, caller, "from the cache");
     assert!(verifier.verify(&token, NOW.plus_ms(3_661_000)).await.is_err(), "expired, the cache too");
     assert!(verifier.verify(&token, NOW.plus_ms(3_659_000)).await.is_ok(), "clocks may disagree by a minute");
 
@@ -101,6 +101,16 @@ struct Idp {
     base: String,
     fetches: Arc<AtomicUsize>,
     keys: Arc<std::sync::Mutex<Vec<Value>>>,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Idp {
+    /// Out of reach from here on, connections that are open too.
+    async fn stop(self) {
+        *self.keys.lock().unwrap() = Vec::new();
+        self.serving.abort();
+        assert!(self.serving.await.unwrap_err().is_cancelled());
+    }
 }
 
 async fn idp(keys: Vec<Value>) -> Idp {
@@ -120,17 +130,32 @@ async fn idp(keys: Vec<Value>) -> Idp {
                 Json(json!({"keys": *published.lock().unwrap()}))
             }),
         );
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Idp { base, fetches, keys }
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+    Idp { base, fetches, keys, serving }
 }
 
-fn verifier(base: &str, more: &str) -> Verifier {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("p.toml");
-    let text = format!(
-        "public_url = \"https://p.example\"\n[[issuers]]\nissuer = \"{base}\"\naudiences = [\"api\"]\n{more}\n"
-    );
-    std::fs::write(&path, text).unwrap();
+/// A verifier and the folder that it keeps keys in.
+struct Held {
+    verifier: Verifier,
+    folder: tempfile::TempDir,
+}
+
+impl std::ops::Deref for Held {
+    type Target = Verifier;
+    fn deref(&self) -> &Verifier {
+        &self.verifier
+    }
+}
+
+fn verifier(base: &str, more: &str) -> Held {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("[[issuers]]\nissuer = \"{base}\"\naudiences = [\"api\"]\n{more}\n");
+    Held { verifier: verifier_in(folder.path(), &text), folder }
+}
+
+fn verifier_in(folder: &Path, issuers: &str) -> Verifier {
+    let path = folder.join("p.toml");
+    std::fs::write(&path, format!("public_url = \"https://p.example\"\n{issuers}")).unwrap();
     Verifier::new(&Config::load(Some(&path), &Overrides::default()).unwrap()).unwrap()
 }
 
@@ -150,7 +175,7 @@ async fn tokens_of_a_configured_issuer_are_checked_in_every_part() {
     let idp = idp(vec![key.jwk.clone()]).await;
     let verifier = verifier(&idp.base, "");
     for algorithm in [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256] {
-        let caller = verifier.verify(&key.sign(algorithm, &claims(&idp.base)), NOW).await.unwrap();
+        let caller = verifier.verify(&key.sign(algorithm, &claims(&idp.base)), NOW).await.unwrap().caller;
         assert_eq!((caller.tenant.as_str(), caller.principal.as_str()), ("t1", "user-1"));
     }
     let listed = with(&idp.base, "aud", json!(["other", "api"]));
@@ -164,6 +189,7 @@ async fn tokens_of_a_configured_issuer_are_checked_in_every_part() {
         ("exp", json!(null)),
         ("exp", json!("soon")),
         ("nbf", json!(NOW_SECONDS + 61)),
+        ("iat", json!(NOW_SECONDS + 61)),
         ("tid", json!(null)),
         ("tid", json!("")),
         ("oid", json!("")),
@@ -221,13 +247,64 @@ async fn unknown_key_ids_do_not_make_the_issuer_suffer() {
         assert!(one.unwrap().is_ok());
     }
     assert_eq!(idp.fetches.load(Ordering::SeqCst), 1, "one fetch for all that wait");
-    let stranger = signer("k2");
-    idp.keys.lock().unwrap().push(stranger.jwk.clone());
+    let next = signer("k2");
+    idp.keys.lock().unwrap().push(next.jwk.clone());
+    assert!(verifier.verify(&next.sign(Algorithm::RS256, &claims(&idp.base)), NOW).await.is_ok(), "a new key");
+    let stranger = signer("k3").sign(Algorithm::RS256, &claims(&idp.base));
     for _ in 0..20 {
-        let token = stranger.sign(Algorithm::RS256, &claims(&idp.base));
-        assert!(verifier.verify(&token, NOW).await.is_err());
+        assert_eq!(verifier.verify(&stranger, NOW).await, Err(Rejection::unauthenticated()));
     }
-    assert_eq!(idp.fetches.load(Ordering::SeqCst), 1, "too soon to ask again");
+    assert_eq!(idp.fetches.load(Ordering::SeqCst), 3, "too soon to ask again");
+    for half_minutes in 1..=4 {
+        for _ in 0..20 {
+            assert!(verifier.verify(&stranger, NOW.plus_ms(half_minutes * 30_000)).await.is_err());
+        }
+        assert_eq!(idp.fetches.load(Ordering::SeqCst), 3 + half_minutes as usize, "one every half minute");
+    }
+    assert!(verifier.verify(&stranger, NOW.plus_ms(-3_600_000)).await.is_err());
+    assert_eq!(idp.fetches.load(Ordering::SeqCst), 8, "a clock that was put back forbids nothing");
+}
+
+#[tokio::test]
+async fn known_keys_outlive_their_issuer_by_a_day_and_over_a_restart() {
+    let key = signer("k1");
+    let idp = idp(vec![key.jwk.clone()]).await;
+    let base = idp.base.clone();
+    let long = |seconds: i64| {
+        let mut claims = with(&base, "exp", json!(NOW_SECONDS + 2 * 86_400));
+        claims["jti"] = json!(seconds);
+        key.sign(Algorithm::RS256, &claims)
+    };
+    let first = verifier(&base, "");
+    assert!(first.verify(&long(0), NOW).await.is_ok());
+    idp.stop().await;
+    let after = |hours: i64| NOW.plus_ms(hours * 3_600_000);
+    assert!(first.verify(&long(1), after(23)).await.is_ok());
+    let gone = first.verify(&long(2), after(25)).await.unwrap_err();
+    assert_eq!(gone.code, ErrorCode::Unavailable);
+
+    let issuers = format!("[[issuers]]\nissuer = \"{base}\"\naudiences = [\"api\"]\n");
+    let again = || verifier_in(first.folder.path(), &issuers);
+    assert!(again().verify(&long(3), after(23)).await.is_ok(), "a new process");
+    assert_eq!(again().verify(&long(4), after(25)).await.unwrap_err().code, ErrorCode::Unavailable);
+    let other = issuers.replace("audiences", "discovery_url = \"http://127.0.0.1:9/\"\naudiences");
+    let moved = verifier_in(first.folder.path(), &other);
+    assert_eq!(moved.verify(&long(5), NOW).await.unwrap_err().code, ErrorCode::Unavailable, "another address");
+
+    let folder = first.folder.path().join("payouts-data/keys/issuers");
+    let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&files[0]), mode(&folder)), (0o600, 0o700));
+        std::fs::set_permissions(&files[0], std::fs::Permissions::from_mode(0o622)).unwrap();
+        assert_eq!(again().verify(&long(6), NOW).await.unwrap_err().code, ErrorCode::Unavailable, "anybody's file");
+        std::fs::set_permissions(&files[0], std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    std::fs::write(&files[0], "{").unwrap();
+    assert_eq!(again().verify(&long(7), NOW).await.unwrap_err().code, ErrorCode::Unavailable, "a torn file");
 }
 
 #[tokio::test]
@@ -246,11 +323,30 @@ async fn the_configuration_says_whose_callers_they_are() {
     let idp = idp(vec![key.jwk.clone()]).await;
     let token = key.sign(Algorithm::RS256, &with(&idp.base, "roles", json!(["payouts.read"])));
     let fixed = verifier(&idp.base, "tenant = \"contoso\"\nprincipal_claims = [\"email\", \"oid\"]");
-    assert_eq!(fixed.verify(&token, NOW).await.unwrap().tenant.as_str(), "contoso");
-    let prefixed = verifier(&idp.base, "tenant_prefix = \"entra:\"\nrequired_role = \"payouts.read\"");
-    assert_eq!(prefixed.verify(&token, NOW).await.unwrap().tenant.as_str(), "entra:t1");
-    let strict = verifier(&idp.base, "required_role = \"payouts.write\"");
-    assert!(strict.verify(&token, NOW).await.is_err());
+    let identity = fixed.verify(&token, NOW).await.unwrap();
+    assert_eq!((identity.caller.tenant.as_str(), identity.admin), ("contoso", false));
+    let prefixed = verifier(
+        &idp.base,
+        "tenant_prefix = \"entra:\"\nrequired_roles = [\"payouts.read\"]\nadmin_roles = [\"payouts.read\"]",
+    );
+    let identity = prefixed.verify(&token, NOW).await.unwrap();
+    assert_eq!((identity.caller.tenant.as_str(), identity.admin), ("entra:t1", true));
+
+    let strict = verifier(&idp.base, "required_roles = [\"payouts.write\"]\nrequired_scopes = [\"Payouts.Write\"]");
+    let refusal = strict.verify(&token, NOW).await.unwrap_err();
+    assert_eq!(refusal.code, ErrorCode::InsufficientScope);
+    assert_eq!(refusal.www_authenticate, Some("Bearer error=\"insufficient_scope\""));
+    assert!(refusal.message.contains("scopes (Payouts.Write) or roles (payouts.write)"), "{refusal}");
+    for (scp, good) in [("openid Payouts.Write", true), ("Payouts.Writer", false), ("payouts.write", false)] {
+        let token = key.sign(Algorithm::RS256, &with(&idp.base, "scp", json!(scp)));
+        assert_eq!(strict.verify(&token, NOW).await.is_ok(), good, "{scp}");
+    }
+    let named = verifier(&idp.base, "allowed_tids = [\"T1\"]");
+    assert!(named.verify(&token, NOW).await.is_ok());
+    for tid in [json!("t2"), json!(null), json!("")] {
+        let token = key.sign(Algorithm::RS256, &with(&idp.base, "tid", tid));
+        assert_eq!(named.verify(&token, NOW).await, Err(Rejection::unauthenticated()));
+    }
 }
 
 #[test]

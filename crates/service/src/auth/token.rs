@@ -6,8 +6,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use payouts_model::{PrincipalId, TenantId, Timestamp};
 use serde_json::{Map, Value};
 
-use super::Caller;
-use crate::config::{IssuerConfig, TenantRule};
+use super::{Caller, Identity};
+use crate::config::{IssuerConfig, PermissionRule, TenantRule};
 
 /// How far clocks may disagree.
 pub(super) const SKEW_SECONDS: i64 = 60;
@@ -15,6 +15,10 @@ pub(super) const SKEW_SECONDS: i64 = 60;
 /// Asymmetric, and none that is broken. Never `none`, never a shared secret.
 const ALGORITHMS: [Algorithm; 6] =
     [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384];
+
+/// What the header may say a token is (RFC 8725, 3.11): nothing, any JWT, an access token. Never one
+/// that was made to prove something else, such as a logout.
+const TYPES: [&str; 3] = ["jwt", "at+jwt", "application/at+jwt"];
 
 /// The longest tenant or principal that is taken.
 const ID_CHARS_MAX: usize = 256;
@@ -26,7 +30,24 @@ pub(super) type Claims = Map<String, Value>;
 pub(super) struct Key {
     /// The algorithm that the key's own description fixes, if it does.
     pub algorithm: Option<Algorithm>,
+    /// Whose tokens it signs, where the key set says so (Microsoft Entra: one set for many issuers).
+    pub issuer: Option<String>,
     pub key: DecodingKey,
+}
+
+/// Why a token does not let its bearer in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is not valid here; why is for the log alone.
+    Invalid(&'static str),
+    /// It is valid, and lacks the scopes and roles that the issuer's rules ask for.
+    Permission,
+}
+
+impl From<&'static str> for Refusal {
+    fn from(reason: &'static str) -> Self {
+        Self::Invalid(reason)
+    }
 }
 
 /// A token as it came: only good for finding out who should have signed it.
@@ -44,6 +65,9 @@ impl Unverified {
         }
         if header.crit.is_some() {
             return Err("critical header");
+        }
+        if header.typ.as_ref().is_some_and(|typ| !TYPES.iter().any(|t| typ.eq_ignore_ascii_case(t))) {
+            return Err("a token of another type");
         }
         let kid = header.kid.ok_or("no kid")?;
         let claims = jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| "unreadable claims")?;
@@ -67,6 +91,10 @@ impl Unverified {
     pub(super) fn verify(&self, token: &str, key: &Key) -> Result<Claims, &'static str> {
         if key.algorithm.is_some_and(|a| a != self.algorithm) || key.key.family() != self.algorithm.family() {
             return Err("the key is for another algorithm");
+        }
+        if key.issuer.as_ref().is_some_and(|issuer| !issuer_fits(&self.claims, &issuer.replace("{tenantid}", "{tid}")))
+        {
+            return Err("the key is another issuer's");
         }
         let mut validation = Validation::new(self.algorithm);
         validation.required_spec_claims.clear();
@@ -104,15 +132,17 @@ fn seconds(claims: &Claims, name: &str) -> Result<Option<i64>, &'static str> {
     }
 }
 
-/// Checks `exp` (required) and `nbf`; answers the end.
+/// Checks `exp` (required), `nbf` and `iat`; answers the end.
 pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<Timestamp, &'static str> {
     let now_seconds = now.0.div_euclid(1_000_000);
     let expires = seconds(claims, "exp")?.ok_or("no exp")?;
     if expires.saturating_add(SKEW_SECONDS) <= now_seconds {
         return Err("expired");
     }
-    if seconds(claims, "nbf")?.is_some_and(|nbf| nbf.saturating_sub(SKEW_SECONDS) > now_seconds) {
-        return Err("not yet valid");
+    for (name, reason) in [("nbf", "not yet valid"), ("iat", "made in the future")] {
+        if seconds(claims, name)?.is_some_and(|at| at.saturating_sub(SKEW_SECONDS) > now_seconds) {
+            return Err(reason);
+        }
     }
     Ok(Timestamp(expires.saturating_mul(1_000_000)))
 }
@@ -131,30 +161,44 @@ fn audience_fits(claims: &Claims, audiences: &[String]) -> bool {
     }
 }
 
+/// The words of a claim: a list of texts, or one text with blanks between them.
+fn words<'a>(claims: &'a Claims, name: &str) -> Vec<&'a str> {
+    match claims.get(name) {
+        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(text)) => text.split(' ').collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn any_of(wanted: &[String], found: &[&str]) -> bool {
+    wanted.iter().any(|w| found.contains(&w.as_str()))
+}
+
+/// Whether the caller is an admin by its token; refused if it may do nothing here.
+fn admin(claims: &Claims, rule: &PermissionRule) -> Result<bool, Refusal> {
+    let (scopes, roles) = (words(claims, &rule.scopes_claim), words(claims, &rule.roles_claim));
+    let asked = !rule.required_scopes.is_empty() || !rule.required_roles.is_empty();
+    if asked && !any_of(&rule.required_scopes, &scopes) && !any_of(&rule.required_roles, &roles) {
+        return Err(Refusal::Permission);
+    }
+    Ok(any_of(&rule.admin_roles, &roles))
+}
+
 /// Checks verified claims against an issuer's rules: who it is, and until when.
-pub(super) fn check(
-    claims: &Claims,
-    rules: &IssuerConfig,
-    now: Timestamp,
-) -> Result<(Caller, Timestamp), &'static str> {
+pub(super) fn check(claims: &Claims, rules: &IssuerConfig, now: Timestamp) -> Result<(Identity, Timestamp), Refusal> {
     if !issuer_fits(claims, &rules.issuer) {
-        return Err("issuer");
+        return Err(Refusal::Invalid("issuer"));
     }
-    if !audience_fits(claims, &rules.audiences) {
-        return Err("audience");
-    }
-    let expires_at = check_times(claims, now)?;
-    if let Some(role) = &rules.required_role {
-        let has = |v: &Value| v.as_str() == Some(role);
-        let found = match claims.get(&rules.roles_claim) {
-            Some(Value::Array(roles)) => roles.iter().any(has),
-            Some(one) => has(one),
-            None => false,
-        };
-        if !found {
-            return Err("role");
+    if !rules.allowed_tids.is_empty() {
+        let tid = text(claims, "tid").unwrap_or_default();
+        if !rules.allowed_tids.iter().any(|allowed| allowed.eq_ignore_ascii_case(tid)) {
+            return Err(Refusal::Invalid("a tid that is not allowed"));
         }
     }
+    if !audience_fits(claims, &rules.audiences) {
+        return Err(Refusal::Invalid("audience"));
+    }
+    let expires_at = check_times(claims, now)?;
     let tenant = match &rules.tenant {
         TenantRule::Fixed(tenant) => tenant.clone(),
         TenantRule::Claim { claim, prefix } => {
@@ -163,17 +207,17 @@ pub(super) fn check(
         }
     };
     let principal = rules.principal_claims.iter().find_map(|c| text(claims, c)).ok_or("no principal claim")?;
-    Ok((Caller { tenant: TenantId::new(id(tenant)?), principal: PrincipalId::new(id(principal.into())?) }, expires_at))
+    let caller = Caller { tenant: TenantId::new(id(tenant)?), principal: PrincipalId::new(id(principal.into())?) };
+    Ok((Identity { admin: admin(claims, &rules.permissions)?, caller }, expires_at))
 }
 
 /// Who a token of the development issuer speaks for. Its audience is whatever the client asked
 /// for: that key signs for this one service only.
-pub(super) fn check_dev(claims: &Claims, now: Timestamp) -> Result<(Caller, Timestamp), &'static str> {
+pub(super) fn check_dev(claims: &Claims, now: Timestamp) -> Result<(Identity, Timestamp), &'static str> {
     let expires_at = check_times(claims, now)?;
     let tenant = text(claims, "tid").ok_or("no tenant claim")?;
     let principal = text(claims, "oid").ok_or("no principal claim")?;
-    Ok((
-        Caller { tenant: TenantId::new(id(tenant.into())?), principal: PrincipalId::new(id(principal.into())?) },
-        expires_at,
-    ))
+    let caller =
+        Caller { tenant: TenantId::new(id(tenant.into())?), principal: PrincipalId::new(id(principal.into())?) };
+    Ok((Identity { caller, admin: false }, expires_at))
 }

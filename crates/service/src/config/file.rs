@@ -1,5 +1,7 @@
 //! The configuration file: its keys, how it lies over the defaults, and the checks of each value.
 
+mod issuers;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,8 @@ use payouts_model::ReportName;
 use payouts_model::report::ExtraColumn;
 use serde::Deserialize;
 
-use super::{Config, DEFAULTS, Error, IssuerConfig, Limits, Overrides, Retention, TenantRule};
+use self::issuers::{IssuerTable, issuers};
+use super::{Config, DEFAULTS, Error, Limits, Overrides, Retention, TlsConfig};
 
 /// Declares a table of the file: every key optional, unknown ones refused, and one table can be
 /// laid over another.
@@ -54,9 +57,11 @@ layered!(File {
     retention: RetentionTable,
     links: LinksTable,
     limits: LimitsTable,
+    tls: TlsTable,
 });
 layered!(EngineTable { threads: usize, memory_bytes: usize });
 layered!(RetentionTable { file_days: i64, export_days: i64, version_days: i64 });
+layered!(TlsTable { certificate: PathBuf, key: PathBuf });
 layered!(LinksTable { lifetime_seconds: i64 });
 layered!(LimitsTable {
     tenant_queue_max: u64,
@@ -68,20 +73,6 @@ layered!(LimitsTable {
     caller_burst: u32,
     preview_seconds: u64,
 });
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IssuerTable {
-    issuer: String,
-    audiences: Vec<String>,
-    discovery_url: Option<String>,
-    tenant: Option<String>,
-    tenant_claim: Option<String>,
-    tenant_prefix: Option<String>,
-    principal_claims: Option<Vec<String>>,
-    roles_claim: Option<String>,
-    required_role: Option<String>,
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -158,6 +149,7 @@ fn resolve(file: File, base: &Path, overrides: &Overrides) -> Result<Config, Err
         dev: overrides.dev || insecure.is_some() || set(file.dev),
         dev_insecure: insecure.is_some(),
         issuers: issuers(file.issuers.unwrap_or_default())?,
+        tls: tls(&file.tls, base)?,
         workers: set(file.workers),
         engine: payouts_engine::Limits {
             threads: match set(file.engine.threads) {
@@ -203,6 +195,19 @@ fn resolve(file: File, base: &Path, overrides: &Overrides) -> Result<Config, Err
     // Wrong columns and values are a matter of the configuration: said at start, not at first use.
     config.catalog()?;
     Ok(config)
+}
+
+/// Both files or none; an empty name is none.
+fn tls(table: &TlsTable, base: &Path) -> Result<Option<TlsConfig>, Error> {
+    let named = |path: &Option<PathBuf>| path.as_ref().filter(|p| !p.as_os_str().is_empty()).map(|p| base.join(p));
+    match (named(&table.certificate), named(&table.key)) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsConfig { certificate, key })),
+        (certificate, _) => Err(Error::Conflict(format!(
+            "configuration: [tls] needs both files, and {} is not set",
+            if certificate.is_some() { "tls.key" } else { "tls.certificate" }
+        ))),
+    }
 }
 
 fn limits(table: &LimitsTable) -> Result<Limits, Error> {
@@ -273,100 +278,4 @@ fn base_url(key: &str, text: &str) -> Result<String, Error> {
         });
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-fn issuers(tables: Vec<IssuerTable>) -> Result<Vec<IssuerConfig>, Error> {
-    let several = tables.len() > 1;
-    let mut found: Vec<IssuerConfig> = Vec::with_capacity(tables.len());
-    for table in tables {
-        let issuer = issuer(table)?;
-        if found.iter().any(|o| o.issuer == issuer.issuer) {
-            return Err(Error::Conflict(format!(
-                "configuration: issuer {} is there twice: give one table all its audiences",
-                issuer.issuer
-            )));
-        }
-        if several && matches!(&issuer.tenant, TenantRule::Claim { prefix, .. } if prefix.is_empty()) {
-            return Err(Error::Conflict(format!(
-                "configuration: there are several issuers, and {} could name any tenant, also those of the others: \
-                 give each issuer `tenant` (one tenant for all its callers) or `tenant_prefix`",
-                issuer.issuer
-            )));
-        }
-        if let Some(other) = found.iter().find(|o| overlap(&o.tenant, &issuer.tenant)) {
-            return Err(Error::Conflict(format!(
-                "configuration: issuers {} and {} could name the same tenant: their `tenant` and `tenant_prefix` must not begin alike",
-                other.issuer, issuer.issuer
-            )));
-        }
-        found.push(issuer);
-    }
-    Ok(found)
-}
-
-/// Whether two rules can lead to one tenant.
-fn overlap(a: &TenantRule, b: &TenantRule) -> bool {
-    match (a, b) {
-        (TenantRule::Fixed(a), TenantRule::Fixed(b)) => a == b,
-        (TenantRule::Fixed(fixed), TenantRule::Claim { prefix, .. })
-        | (TenantRule::Claim { prefix, .. }, TenantRule::Fixed(fixed)) => fixed.starts_with(prefix.as_str()),
-        (TenantRule::Claim { prefix: a, .. }, TenantRule::Claim { prefix: b, .. }) => {
-            a.starts_with(b.as_str()) || b.starts_with(a.as_str())
-        }
-    }
-}
-
-fn issuer(table: IssuerTable) -> Result<IssuerConfig, Error> {
-    let key = |name: &str| format!("issuers.{name}");
-    http_url(&key("issuer"), &table.issuer.replace("{tid}", "tid"))?;
-    if table.audiences.is_empty() || table.audiences.iter().any(String::is_empty) {
-        return Err(Error::Value {
-            key: key("audiences"),
-            value: format!("{:?}", table.audiences),
-            reason: format!(
-                "without an audience a token that {} made for another application would be accepted here",
-                table.issuer
-            ),
-        });
-    }
-    let discovery_url = match table.discovery_url {
-        Some(text) => http_url(&key("discovery_url"), &text)?.to_string(),
-        None if table.issuer.contains("{tid}") => {
-            return Err(Error::Conflict(format!(
-                "configuration: issuer {} needs discovery_url, since {{tid}} is known only from a token",
-                table.issuer
-            )));
-        }
-        None => format!("{}/.well-known/openid-configuration", table.issuer.trim_end_matches('/')),
-    };
-    let tenant = match (table.tenant, table.tenant_claim, table.tenant_prefix) {
-        (Some(tenant), None, None) if !tenant.is_empty() => TenantRule::Fixed(tenant),
-        (None, claim, prefix) => {
-            TenantRule::Claim { claim: claim.unwrap_or_else(|| "tid".into()), prefix: prefix.unwrap_or_default() }
-        }
-        (Some(_), _, _) => {
-            return Err(Error::Conflict(format!(
-                "configuration: issuer {}: `tenant` gives all callers one tenant; it must not be empty and goes without `tenant_claim` and `tenant_prefix`",
-                table.issuer
-            )));
-        }
-    };
-    let principal_claims =
-        table.principal_claims.unwrap_or_else(|| ["oid", "appid", "azp", "sub"].map(String::from).into());
-    if principal_claims.is_empty() {
-        return Err(Error::Value {
-            key: key("principal_claims"),
-            value: "[]".into(),
-            reason: "name at least one claim, such as \"sub\"".into(),
-        });
-    }
-    Ok(IssuerConfig {
-        issuer: table.issuer,
-        audiences: table.audiences,
-        discovery_url,
-        tenant,
-        principal_claims,
-        roles_claim: table.roles_claim.unwrap_or_else(|| "roles".into()),
-        required_role: table.required_role,
-    })
 }

@@ -88,6 +88,49 @@ fn issuers_cannot_speak_for_each_other() {
 }
 
 #[test]
+fn one_authority_may_have_several_names() {
+    let config = load(
+        "public_url = \"https://p\"\n[[issuers]]\nissuer = \"https://v2/{tid}/v2.0\"\ndiscovery_url = \"https://v2/d\"\naudiences = [\"a\", \"b\"]\n\
+         tenant_prefix = \"entra:\"\naliases = [{ issuer = \"https://v1/{tid}/\", discovery_url = \"https://v1/d\" }]\n\
+         [[issuers]]\nissuer = \"https://v2/one/v2.0\"\naudiences = [\"a\"]\ntenant = \"one\"\n",
+    )
+    .unwrap();
+    let names: Vec<(&str, &str)> =
+        config.issuers.iter().map(|i| (i.issuer.as_str(), i.discovery_url.as_str())).collect();
+    assert_eq!(
+        names,
+        [
+            ("https://v2/one/v2.0", "https://v2/one/v2.0/.well-known/openid-configuration"),
+            ("https://v2/{tid}/v2.0", "https://v2/d"),
+            ("https://v1/{tid}/", "https://v1/d"),
+        ],
+        "plain names come first"
+    );
+    assert_eq!(
+        (&config.issuers[1].tenant, &config.issuers[1].audiences),
+        (&config.issuers[2].tenant, &config.issuers[2].audiences)
+    );
+    let twice = "public_url = \"https://p\"\n[[issuers]]\nissuer = \"https://a\"\naudiences = [\"a\"]\naliases = [{ issuer = \"https://a\" }]\n";
+    assert!(refused(twice).contains("twice"));
+    assert!(
+        refused(&format!("{ISSUER}aliases = [{{ issuer = \"https://v1/{{tid}}/\" }}]\n")).contains("discovery_url")
+    );
+    assert!(refused(&format!("{ISSUER}required_scopes = [\"a b\"]\n")).contains("required_scopes"));
+}
+
+#[test]
+fn tls_needs_both_files_and_links_that_lead_to_it() {
+    let config = load(&format!("{ISSUER}[tls]\ncertificate = \"c.pem\"\nkey = \"k/k.pem\"\n")).unwrap();
+    let tls = config.tls.clone().unwrap();
+    assert!(tls.certificate.is_absolute() && tls.key.ends_with("k/k.pem"), "{tls:?}");
+    assert_eq!(config.scheme(), "https");
+    assert!(load(ISSUER).unwrap().tls.is_none());
+    assert!(refused(&format!("{ISSUER}[tls]\ncertificate = \"c.pem\"\n")).contains("tls.key"));
+    let plain = ISSUER.replace("https://p.example", "http://p.example");
+    assert!(refused(&format!("{plain}[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n")).contains("public_url"));
+}
+
+#[test]
 fn values_out_of_range_name_their_key() {
     assert!(refused("attempts_max = 0").contains("attempts_max = 0: must be 1 or more"));
     assert!(refused("dev = true\nlisten = \"localhost\"").contains("listen = \"localhost\""));

@@ -1,8 +1,9 @@
 //! What absolute URLs begin with, and which Host is answered.
 //!
 //! `public_url` makes every absolute URL. Only with `--dev` and without a `public_url` the Host
-//! header does, and then only a loopback one is believed: any other is refused, so that a web page
-//! on another name cannot talk to a development server.
+//! header does, and then only a loopback one is believed: any other is refused, and so is a request
+//! that a web page of another origin sends, so that no web page can talk to a development server,
+//! whatever its name resolves to.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,8 +34,8 @@ impl BaseUrl {
             return Ok(Self(url.trim_end_matches('/').to_owned()));
         }
         Ok(Self(match asked_host(headers, uri) {
-            Some(host) => format!("http://{}", believed(config, host)?),
-            None => format!("http://{}", config.listen),
+            Some(host) => format!("{}://{}", config.scheme(), believed(config, host)?),
+            None => format!("{}://{}", config.scheme(), config.listen),
         }))
     }
 }
@@ -48,9 +49,27 @@ pub fn check_host(config: &Config, version: Version, headers: &HeaderMap, uri: &
         let message = format!("A request must have one Host header; this one has {hosts}.");
         return Err(Error::new(ErrorCode::InvalidHeader, message).target("Host"));
     }
-    match asked_host(headers, uri) {
-        Some(host) if config.dev => believed(config, host).map(|_| ()),
-        _ => Ok(()),
+    if !config.dev {
+        return Ok(());
+    }
+    if let Some(host) = asked_host(headers, uri) {
+        believed(config, host)?;
+    }
+    headers.get_all(header::ORIGIN).iter().try_for_each(|origin| check_origin(config, origin.to_str().unwrap_or("")))
+}
+
+/// Refuses a request of a web page that a development server did not serve; `null` is one, too.
+fn check_origin(config: &Config, origin: &str) -> Result<(), Error> {
+    let page = origin.parse::<Uri>().ok().filter(|page| page.scheme().is_some());
+    let host = page.as_ref().and_then(Uri::authority).map(Authority::as_str);
+    match host {
+        Some(host) if believed(config, host).is_ok() => Ok(()),
+        _ if config.dev_insecure => Ok(()),
+        _ => Err(Error::new(
+            ErrorCode::MisdirectedRequest,
+            "A development server takes no requests of web pages but its own.",
+        )
+        .target("Origin")),
     }
 }
 
@@ -114,6 +133,23 @@ mod tests {
         for bad in ["example.com", "localhost.example.com", "10.0.0.1", "a@localhost", "", "localhost/x"] {
             assert!(check_host(&config, Version::HTTP_11, &host(bad), &Uri::default()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_development_server_takes_requests_of_its_own_pages_alone() {
+        let check = |config: &Config, origin: &'static str| {
+            let mut headers = host("localhost:7070");
+            headers.insert(header::ORIGIN, http::HeaderValue::from_static(origin));
+            check_host(config, Version::HTTP_11, &headers, &Uri::default()).map_err(|e| e.code())
+        };
+        let dev = config(true, None);
+        for good in ["http://localhost:7070", "http://127.0.0.1:7070", "http://[::1]"] {
+            assert_eq!(check(&dev, good), Ok(()), "{good}");
+        }
+        for bad in ["https://evil.example", "null", "", "http://localhost.evil.example", "http://a@127.0.0.1"] {
+            assert_eq!(check(&dev, bad), Err(ErrorCode::MisdirectedRequest), "{bad}");
+        }
+        assert_eq!(check(&config(false, Some("https://p.example")), "https://app.example"), Ok(()));
     }
 
     #[test]

@@ -84,7 +84,8 @@ const EVERYWHERE: &[ErrorCode] = &[
     ErrorCode::Unavailable,
 ];
 /// Refusals of callers.
-const CALLERS: &[ErrorCode] = &[ErrorCode::Unauthenticated, ErrorCode::NoGrants, ErrorCode::TooManyRequests];
+const CALLERS: &[ErrorCode] =
+    &[ErrorCode::Unauthenticated, ErrorCode::InsufficientScope, ErrorCode::NoGrants, ErrorCode::TooManyRequests];
 /// Refusals of what export and preview take.
 const REQUESTS: &[ErrorCode] = &[
     ErrorCode::FilterSyntax,

@@ -13,8 +13,8 @@
 //! each start, so a client cannot send them.
 
 pub mod head;
+pub mod tls;
 
-use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use std::task::{Context, Poll, ready as ready_or_return};
 
 use axum::extract::FromRequestParts;
 use axum_server::accept::Accept;
+use futures::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use payouts_model::ErrorCode;
@@ -29,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use self::head::Rewriter;
+use self::tls::{Certificates, Transport};
 use super::error::Error;
 
 /// Bytes read from the socket at once.
@@ -101,28 +103,37 @@ impl<S: Sync> FromRequestParts<S> for RawText {
     }
 }
 
-/// Puts every accepted connection behind a rewriter.
+/// Puts every accepted connection behind TLS, where there is a certificate, and a rewriter.
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     names: Arc<Names>,
     header_bytes_max: usize,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Acceptor {
     /// For these names; heads with more bytes of headers are cut down.
-    pub fn new(names: Names, header_bytes_max: usize) -> Self {
-        Self { names: Arc::new(names), header_bytes_max }
+    pub fn new(names: Names, header_bytes_max: usize, certificates: Option<Arc<Certificates>>) -> Self {
+        Self { names: Arc::new(names), header_bytes_max, certificates }
     }
 }
 
-impl<S> Accept<TcpStream, S> for Acceptor {
-    type Stream = Wire<TcpStream>;
+impl<S: Send + 'static> Accept<TcpStream, S> for Acceptor {
+    type Stream = Wire<Transport>;
     type Service = S;
-    type Future = Ready<io::Result<(Self::Stream, S)>>;
+    type Future = BoxFuture<'static, io::Result<(Self::Stream, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let wire = |stream| Wire::new(stream, Rewriter::new(self.names.clone(), self.header_bytes_max));
-        ready(stream.set_nodelay(true).map(|()| (wire(stream), service)))
+        let rewriter = Rewriter::new(self.names.clone(), self.header_bytes_max);
+        let certificates = self.certificates.clone();
+        Box::pin(async move {
+            stream.set_nodelay(true)?;
+            let transport = match certificates {
+                Some(certificates) => certificates.handshake(stream).await?,
+                None => Transport::Plain(stream),
+            };
+            Ok((Wire::new(transport, rewriter), service))
+        })
     }
 }
 

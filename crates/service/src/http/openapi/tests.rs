@@ -81,8 +81,8 @@ fn refusals_are_those_that_can_happen() {
             assert!(paths[path][verb]["responses"][status].is_object(), "{verb} {path} {status}");
         }
     }
-    assert_eq!(of(one, "get", "403"), "\"One of: NoGrants.\"");
-    assert_eq!(of(one, "delete", "403"), "\"One of: NoGrants, NotTheOwner.\"");
+    assert_eq!(of(one, "get", "403"), "\"One of: InsufficientScope, NoGrants.\"");
+    assert_eq!(of(one, "delete", "403"), "\"One of: InsufficientScope, NoGrants, NotTheOwner.\"");
     assert_eq!(of("/files/{file}/{name}", "get", "403"), "\"One of: LinkInvalid, LinkExpired.\"");
     let names = |path: &str, verb: &str| paths[path][verb]["parameters"].to_string();
     assert!(names(all, "post").contains("\"Idempotency-Key\"") && names(all, "get").contains("\"ms-correlationid\""));
