@@ -158,6 +158,14 @@ impl TestServer {
         let _ = self.child.wait();
     }
 
+    /// Sends it a signal, such as `HUP`.
+    #[cfg(unix)]
+    pub fn signal(&self, name: &str) {
+        let (option, id) = (format!("-{name}"), self.child.id().to_string());
+        let told = Command::new("kill").args([&option, &id]).status().expect("kill can be run");
+        assert!(told.success(), "the server had ended: {}", self.log());
+    }
+
     /// Asks it to end (SIGTERM) and waits; answers the exit code.
     #[cfg(unix)]
     pub fn terminate(self) -> i32 {

@@ -12,7 +12,7 @@ fn files(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         if path.is_dir() {
-            if !name.starts_with('.') && name != "target" {
+            if !name.starts_with('.') && name != "target" && name != "node_modules" {
                 files(&path, endings, found);
             }
         } else if endings.iter().any(|e| name.ends_with(e)) {
