@@ -9,7 +9,8 @@ use super::*;
 async fn serve(test: &TestApp) -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let acceptor = crate::http::wire::Acceptor::new(test.app.http.wire.clone(), test.app.config.limits.header_bytes, None);
+    let acceptor =
+        crate::http::wire::Acceptor::new(test.app.http.wire.clone(), test.app.config.limits.header_bytes, None);
     let server = axum_server::from_tcp(listener).unwrap().acceptor(acceptor);
     tokio::spawn(server.serve(test.router.clone().into_make_service()));
     address
