@@ -1,6 +1,6 @@
 //! What rows add up to: exact sums that can be merged in any order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::money::Amount;
@@ -75,8 +75,9 @@ impl std::fmt::Display for Moment {
 pub struct Totals {
     /// Rows in all.
     pub rows: u64,
-    /// Sums by the finest group.
-    pub sums: BTreeMap<TotalKey, Sum>,
+    /// Sums by the finest group, in no order: there may be tens of thousands, and one table of them
+    /// is smaller and quicker to add to than a tree.
+    pub sums: HashMap<TotalKey, Sum>,
     /// Least and greatest value of each date and timestamp column, by column.
     pub spans: BTreeMap<Arc<str>, (Moment, Moment)>,
 }

@@ -5,6 +5,7 @@
 //! decimals as texts. Equal inputs give equal bytes: members in the order of the structs, lists
 //! sorted.
 
+mod lines;
 mod totals;
 
 #[cfg(test)]
@@ -277,9 +278,10 @@ impl Manifest {
         }
     }
 
-    /// The document, indented for people: small beside its file, and read by both.
+    /// The document, laid out for people by [`lines`]: there may be thousands of sums, each one a
+    /// line.
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a manifest has text keys only, so it is always JSON")
+        lines::to_json(self)
     }
 
     /// Reads a document back.

@@ -73,7 +73,11 @@ pub fn totals_by_program(totals: &Totals) -> Vec<ProgramTotal> {
             total: Total::new(column, currency, status, *sum),
         })
         .collect();
-    // Stable: the map's own order rules within a program and order type.
-    rows.sort_by(|a, b| (&a.program_name, &a.order_type).cmp(&(&b.program_name, &b.order_type)));
+    rows.sort_by(|a, b| order(a).cmp(&order(b)));
     rows
+}
+
+fn order(row: &ProgramTotal) -> [&str; 5] {
+    let ProgramTotal { program_name, order_type, total } = row;
+    [program_name, order_type, &total.column, &total.currency, &total.payment_status]
 }

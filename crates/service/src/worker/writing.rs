@@ -21,7 +21,7 @@ use crate::App;
 const CHUNKS_WAITING: usize = 4;
 
 /// After so many rows, free memory is given back; less than that is not worth the time.
-const ROWS_PER_GIVING_BACK: u64 = 500_000;
+const ROWS_PER_GIVING_BACK: u64 = 250_000;
 
 /// Rows written since then, by all exports.
 static ROWS_SINCE_GIVING_BACK: AtomicU64 = AtomicU64::new(0);
