@@ -170,7 +170,7 @@ impl Pipeline {
         T: Send + 'static,
         F: Fn(Part) -> Result<T, Error> + Send + Sync + 'static,
     {
-        let (results, out) = mpsc::channel(self.threads * 2);
+        let (results, out) = mpsc::channel(self.threads);
         let flight = Arc::new(Flight::default());
         let driver = Driver {
             handle: self.handle.clone(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 /// Buffers that are kept for the next taker; more are dropped.
-const KEPT_MAX: usize = 12;
+const KEPT_MAX: usize = 8;
 
 /// A few buffers, shared by the jobs of one plan.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use super::heart::Progress;
 use crate::App;
 
 /// Chunks between the engine and the disk: enough that neither waits for the other's next one.
-const CHUNKS_WAITING: usize = 4;
+const CHUNKS_WAITING: usize = 2;
 
 /// After so many rows, free memory is given back; less than that is not worth the time.
 const ROWS_PER_GIVING_BACK: u64 = 250_000;
