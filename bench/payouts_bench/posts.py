@@ -33,6 +33,10 @@ tenant_queue_max = 1_000_000_000
 in_flight_max = 100_000
 caller_per_second = 1_000_000
 caller_burst = 1_000_000
+queue_max = 1_000_000_000
+tenant_posts_per_second = 1_000_000
+tenant_gets_per_second = 1_000_000
+tenant_in_flight_max = 100_000
 """
 TABLE = """
 CREATE TABLE exports (

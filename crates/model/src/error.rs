@@ -82,6 +82,8 @@ codes! {
     MethodNotAllowed = 405,
     /// None of the accepted media types can be sent.
     NotAcceptable = 406,
+    /// The head or the body of the request took longer than the limit.
+    RequestTimeout = 408,
     /// The manifest is there once the Export has ended.
     NotReady = 409,
     /// The operator holds the Export: it cannot be deleted until it is released.
@@ -100,6 +102,8 @@ codes! {
     MisdirectedRequest = 421,
     /// Too many requests, too many queued Exports, or a preview is already running.
     TooManyRequests = 429,
+    /// The tenant's files take as much room as they may.
+    StorageLimit = 429,
     /// The headers are larger than the limit.
     HeadersTooLarge = 431,
     /// Something broke inside; the caller may retry.

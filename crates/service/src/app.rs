@@ -25,6 +25,8 @@ use crate::http::wire::tls::Certificates;
 use crate::shutdown::{Stage, Stop, Tasks};
 use crate::worker;
 
+/// How long a connection may be idle between two requests.
+const IDLE: Duration = Duration::from_secs(90);
 /// How long a client may take to send its first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(30);
 
@@ -51,6 +53,8 @@ pub struct App {
     pub tokens: Verifier,
     /// The certificate that the API is served with; `None`: plain HTTP.
     pub certificates: Option<Arc<Certificates>>,
+    /// How large files may grow.
+    pub room: Arc<worker::Room>,
     /// Who waits for what.
     pub signals: Signals,
     /// What requests share.
@@ -169,8 +173,9 @@ impl App {
             links,
             tokens,
             certificates,
+            room: worker::Room::new(config.limits.tenant_files_bytes, config.limits.files_bytes),
             signals: Signals::default(),
-            http: http::Shared::new(config.limits.in_flight_max),
+            http: http::Shared::new(&config.limits),
             trails: TaskTracker::new(),
             stop: CancellationToken::new(),
             config,
@@ -247,10 +252,11 @@ pub async fn serve(app: Arc<App>, api: TcpListener, stop: impl Future<Output = (
 /// Answers until told to stop: then nothing more is accepted, whoever is held is woken, and
 /// answers under way may end until the grace is over.
 async fn answer(app: Arc<App>, server: axum_server::Server<SocketAddr>, stop: Stop) {
-    let acceptor =
-        http::wire::Acceptor::new(app.http.wire.clone(), app.config.limits.header_bytes, app.certificates.clone());
+    let acceptor = http::wire::Acceptor::new(app.http.wire.clone(), &app.config.limits, app.certificates.clone());
     let handle = axum_server::Handle::new();
     let server = server.acceptor(acceptor).handle(handle.clone()).first_request_timeout(FIRST_REQUEST);
+    let mut server = server;
+    server.http_builder().http1().header_read_timeout(IDLE);
     let serving = server.serve(http::router(app.clone()).into_make_service());
     tokio::pin!(serving);
     let ended = tokio::select! {

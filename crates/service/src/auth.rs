@@ -34,6 +34,7 @@ use payouts_model::{ErrorCode, ExportId, PrincipalId, Role, TenantId, Timestamp,
 
 use crate::app::App;
 use crate::config::{Config, IssuerConfig, PermissionRule};
+use crate::http::standing::Standing;
 use cache::Verified;
 use keys::{KeySource, Unknown};
 use rate::Rate;
@@ -139,8 +140,13 @@ impl Verifier {
         let caller = Caller { tenant: viewer.tenant.clone(), principal: viewer.principal.clone() };
         match found {
             Some(export) => self.rate.admit_poll(&caller, export, now),
-            None => self.rate.admit(&caller, now),
+            None => self.rate.admit(&caller, &http::Method::GET, now),
         }
+    }
+
+    /// The values of `RateLimit-Policy` and `RateLimit` for an answer to the caller.
+    pub fn rate_headers(&self, caller: &Caller, method: &http::Method, now: Timestamp) -> [http::HeaderValue; 2] {
+        self.rate.headers(caller, method, now)
     }
 
     /// The caller that a bearer token speaks for.
@@ -206,6 +212,11 @@ impl Rejection {
         Self { code, message: message.into(), www_authenticate: None, retry_after_seconds: None }
     }
 
+    /// Not now, but after so many seconds.
+    pub fn later(code: ErrorCode, message: impl Into<String>, retry_after_seconds: u64) -> Self {
+        Self { retry_after_seconds: Some(retry_after_seconds), ..Self::new(code, message) }
+    }
+
     /// 401, and nothing that helps an attacker.
     pub fn unauthenticated() -> Self {
         Self {
@@ -250,21 +261,23 @@ pub fn bearer(headers: &http::HeaderMap) -> Option<&str> {
 }
 
 /// Verifies the request's token, counts the request and looks the caller's grants up.
-pub async fn authenticate(headers: &http::HeaderMap, app: &App) -> Result<Viewer, Rejection> {
+pub async fn authenticate(parts: &Parts, app: &App) -> Result<Viewer, Rejection> {
     let now = app.clock.now();
-    let identity = verified(headers, app, now).await?;
-    app.tokens.rate.admit(&identity.caller, now)?;
+    let identity = verified(&parts.headers, app, now).await?;
+    Standing::enter(&parts.extensions, &identity.caller, app)?;
+    app.tokens.rate.admit(&identity.caller, &parts.method, now)?;
     granted(identity, app, now).await
 }
 
 /// The same for a look at one Export, which [`Verifier::count_look`] counts once it is known
 /// whether that is there. Whoever is granted nothing is counted here.
-pub async fn authenticate_look(headers: &http::HeaderMap, app: &App) -> Result<Viewer, Rejection> {
+pub async fn authenticate_look(parts: &Parts, app: &App) -> Result<Viewer, Rejection> {
     let now = app.clock.now();
-    let identity = verified(headers, app, now).await?;
+    let identity = verified(&parts.headers, app, now).await?;
+    Standing::enter(&parts.extensions, &identity.caller, app)?;
     match granted(identity.clone(), app, now).await {
         Ok(viewer) => Ok(viewer),
-        Err(rejection) => Err(app.tokens.rate.admit(&identity.caller, now).err().unwrap_or(rejection)),
+        Err(rejection) => Err(app.tokens.rate.admit(&identity.caller, &parts.method, now).err().unwrap_or(rejection)),
     }
 }
 
@@ -294,6 +307,6 @@ impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Rejection> {
-        Ok(Self { viewer: authenticate(&parts.headers, app).await? })
+        Ok(Self { viewer: authenticate(parts, app).await? })
     }
 }

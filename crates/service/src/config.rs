@@ -43,6 +43,10 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// Exports that are made at the same time; with 0 this node answers requests and makes none.
     pub workers: usize,
+    /// Exports of more rows do not take the last free slot.
+    pub large_rows: u64,
+    /// What each running Export must have of the engine's memory.
+    pub export_memory_bytes: usize,
     /// Limits of the query engine; threads are resolved, never 0.
     pub engine: payouts_engine::Limits,
     /// How long a worker may be silent.
@@ -142,6 +146,14 @@ pub struct Retention {
 pub struct Limits {
     /// Queued Exports of one tenant.
     pub tenant_queue_max: u64,
+    /// Queued Exports of all tenants.
+    pub queue_max: u64,
+    /// Begun Exports of one tenant.
+    pub tenant_running_max: u64,
+    /// Room for the files of one tenant.
+    pub tenant_files_bytes: u64,
+    /// Room for all files.
+    pub files_bytes: u64,
     /// Bytes of a request's body.
     pub body_bytes: usize,
     /// Bytes of all headers of a request.
@@ -156,6 +168,28 @@ pub struct Limits {
     pub caller_burst: u32,
     /// Seconds that a preview may take.
     pub preview_seconds: u64,
+    /// Requests of a tenant per second that change something (POST, DELETE).
+    pub tenant_posts_per_second: u32,
+    /// Other requests of a tenant per second.
+    pub tenant_gets_per_second: u32,
+    /// Requests of a tenant answered at the same time.
+    pub tenant_in_flight_max: usize,
+    /// Downloads at the same time.
+    pub downloads_max: usize,
+    /// Downloads of a tenant at the same time.
+    pub tenant_downloads_max: usize,
+    /// Requests held by `Prefer: wait` at the same time.
+    pub held_max: usize,
+    /// The same of a tenant.
+    pub tenant_held_max: usize,
+    /// Connections at the same time.
+    pub connections_max: usize,
+    /// Seconds that the head of a request may take.
+    pub head_seconds: u64,
+    /// Seconds that the body of a request may take.
+    pub body_seconds: u64,
+    /// Seconds that a client may take nothing of an answer.
+    pub stall_seconds: u64,
 }
 
 /// What the command line says; it wins over the file. Paths are relative to the working directory.
@@ -238,6 +272,12 @@ impl Config {
             ..Overrides::default()
         };
         Self::load(None, &overrides)
+    }
+
+    /// Exports that are made at the same time: as many as `workers` says and the memory goes round
+    /// for, one at least; none if there are no workers.
+    pub fn slots(&self) -> usize {
+        self.workers.min((self.engine.memory_bytes / self.export_memory_bytes).max(1))
     }
 
     /// The reports with the columns and values that the configuration adds.

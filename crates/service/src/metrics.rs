@@ -85,6 +85,8 @@ pub enum Outcome {
     Lost,
     /// Handed back by a stopping service.
     HandedBack,
+    /// Too large for its slot: it waits for another one.
+    PutOff,
 }
 
 impl Outcome {
@@ -95,6 +97,7 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Lost => "lost",
             Self::HandedBack => "handed_back",
+            Self::PutOff => "put_off",
         }
     }
 }

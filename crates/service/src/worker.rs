@@ -6,13 +6,16 @@
 //!
 //! Rooms: `node` (who this process is, what it does at start), `attempt` (one claim from beginning
 //! to end), `file` (plan, count, write), `writing` (the thread that packages), `heart` (lease and
-//! progress), `fault` (what went wrong and whether it may pass), `trail` (steps with times).
+//! progress), `slots` (how many at a time, and of which size), `room` (how large files may grow),
+//! `fault` (what went wrong and whether it may pass), `trail` (steps with times).
 
 mod attempt;
 mod fault;
 mod file;
 mod heart;
 mod node;
+mod room;
+mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trail;
@@ -21,12 +24,14 @@ mod writing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use payouts_store::ClaimTerms;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 pub use node::{Node, StartError, prepare};
+pub use room::Room;
+use slots::Slots;
 
 use crate::shutdown::{Stage, Stop, Tasks};
 use crate::{App, metrics, sweeper};
@@ -66,34 +71,39 @@ async fn metrics_listener(app: &App) -> Result<Option<TcpListener>, StartError> 
     }
 }
 
-/// Makes files, as many at a time as the configuration says, until told to stop; returns when the
+/// Makes files, as many at a time as [`crate::Config::slots`] says, until told to stop; returns when the
 /// last attempt has ended or was handed back.
 pub async fn run(app: Arc<App>, node: Node, stop: Stop) {
     if app.config.workers == 0 {
         return stop.begun().await;
     }
-    let slots = Arc::new(Semaphore::new(app.config.workers));
+    let slots = Slots::new(&app.config);
     let attempts = TaskTracker::new();
     loop {
         let slot = tokio::select! {
             biased;
             () = stop.begun() => break,
-            slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
+            slot = slots.free() => slot,
         };
         let config = &app.config;
-        match app.store.claim(node.id(), config.lease_ms, config.lost_leases_max, app.clock.now()).await {
+        let terms = ClaimTerms {
+            lease_ms: config.lease_ms,
+            lost_leases_max: config.lost_leases_max,
+            tenant_running_max: config.limits.tenant_running_max,
+            rows_max: slot.rows_max(),
+        };
+        match app.store.claim(node.id(), &terms, app.clock.now()).await {
             Ok(Some(claim)) => {
                 let (app, stop) = (app.clone(), stop.clone());
                 attempts.spawn(async move {
-                    attempt::run(&app, claim, &stop).await;
-                    drop(slot);
+                    attempt::run(&app, claim, slot, &stop).await;
                     // It may have left a retry with a delay, which whoever waits does not know of.
                     app.signals.work.notify_one();
                 });
             }
             Ok(None) => {
                 drop(slot);
-                wait(&app, &stop).await;
+                wait(&app, slots.rows_max(), &stop).await;
             }
             Err(error) => {
                 drop(slot);
@@ -110,8 +120,8 @@ pub async fn run(app: Arc<App>, node: Node, stop: Stop) {
 }
 
 /// Waits until there may be something to claim.
-async fn wait(app: &App, stop: &Stop) {
-    let look_ms = match app.store.next_due().await {
+async fn wait(app: &App, rows_max: Option<u64>, stop: &Stop) {
+    let look_ms = match app.store.next_due(rows_max).await {
         Ok(Some(due)) => due.ms_since(app.clock.now()).saturating_add(1).clamp(LOOK_AGAIN_MS, LOOK_EVERY_MS),
         Ok(None) => LOOK_EVERY_MS,
         Err(error) => {

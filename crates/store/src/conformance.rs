@@ -5,10 +5,13 @@
 
 pub mod acceptance;
 pub mod audit;
+pub mod deletion;
 pub mod durability;
 pub mod grants;
+pub mod limits;
 pub mod queue;
 pub mod retention;
+pub mod shares;
 pub mod visibility;
 pub mod work;
 
@@ -22,7 +25,7 @@ use payouts_model::{
 };
 
 use crate::audit::By;
-use crate::{Accepted, Claim, Completion, CreateExport, IdempotencyKey, Store};
+use crate::{AcceptLimits, Accepted, Claim, ClaimTerms, Completion, CreateExport, IdempotencyKey, Store};
 
 /// A database of one's own.
 #[async_trait]
@@ -43,6 +46,7 @@ macro_rules! conformance_tests {
                 limit_is_exact_among_many, one_callers_fault_is_its_own, order_is_kept, callers_may_go_away;
             audit: what_is_done_is_recorded, nothing_is_recorded_that_was_not_done, many_writers_make_one_chain,
                 pages_hold_every_record_once, it_is_never_swept;
+            deletion: a_late_worker_brings_nothing_back, deleted_at_every_step, deletions_race_with_workers;
             durability: everything_survives_a_new_store, another_process_sees_it_at_once;
             grants: pairs_add_up, grants_run_out, granting_again_changes_until, revoking_takes_exactly_those,
                 applying_makes_it_so, names_that_look_like_all_are_not,
@@ -50,6 +54,10 @@ macro_rules! conformance_tests {
             queue: oldest_first_within_a_tenant, fewest_running_first, tenants_take_turns, ended_leases_are_claimed_again,
                 ten_lost_leases_are_enough, taken_back_at_once, delays_are_honoured, handed_back_at_once,
                 positions_count_from_one, positions_in_long_queues, eight_claimers_take_each_once;
+            shares: principals_take_turns, a_principal_cannot_crowd_out_another, one_of_another_tenant_is_next,
+                whoever_is_alone_has_every_slot, running_ones_have_a_cap, small_ones_pass_put_off_ones,
+                only_so_many_are_put_off, putting_off_counts_as_nothing, a_long_queue_has_one_head;
+            limits: all_queues_have_a_limit, files_have_a_limit, room_is_counted_through_a_files_life;
             retention: files_expire_once, purging_spares_files, keys_are_purged_after_a_day, a_hold_stops_everything,
                 what_is_due_is_what_goes, versions_are_in_use_as_promised;
             visibility: scope_decides, admins_see_states, makers_and_admins_delete, deleting_frees_everything,
@@ -74,11 +82,18 @@ pub const START: Timestamp = Timestamp(1_750_000_000_000_000);
 /// The lease that the tests take.
 pub const LEASE_MS: i64 = 10_000;
 /// The limit of queued Exports that the tests set.
-pub const QUEUE_MAX: u64 = 1_000;
+pub const LIMITS: AcceptLimits = AcceptLimits::of_tenant_queue(1_000);
 /// Lost leases before WorkerLost.
 pub const LOST_MAX: u32 = 10;
+/// On which terms the tests claim.
+pub const TERMS: ClaimTerms = ClaimTerms::any(LEASE_MS, LOST_MAX);
 /// Attempts before Failed.
 pub const ATTEMPTS_MAX: u32 = 3;
+
+/// Limits of which only the tenant's queue has one.
+pub const fn limit(tenant_queue_max: u64) -> AcceptLimits {
+    AcceptLimits::of_tenant_queue(tenant_queue_max)
+}
 
 /// An instant `ms` after the start.
 pub fn after(ms: i64) -> Timestamp {
@@ -152,7 +167,7 @@ pub fn key(key: &str, digest: &str) -> Option<IdempotencyKey> {
 
 /// Accepts; anything but a new Export is a failure.
 pub async fn accept(store: &dyn Store, create: CreateExport) -> payouts_model::Export {
-    match store.accept(create, QUEUE_MAX).await.expect("accept") {
+    match store.accept(create, LIMITS).await.expect("accept") {
         Accepted::New { export, .. } => export,
         other => panic!("not a new export: {other:?}"),
     }
@@ -160,7 +175,7 @@ pub async fn accept(store: &dyn Store, create: CreateExport) -> payouts_model::E
 
 /// Claims, if there is something.
 pub async fn try_claim(store: &dyn Store, now: Timestamp) -> Option<Claim> {
-    store.claim("node", LEASE_MS, LOST_MAX, now).await.expect("claim")
+    store.claim("node", &TERMS, now).await.expect("claim")
 }
 
 /// Claims; nothing to claim is a failure.

@@ -113,6 +113,68 @@ pub enum Accepted {
         /** the limit */
         limit: u64,
     },
+    /// All tenants together have as many queued as they may.
+    ServiceQueueFull {
+        /** the limit */
+        limit: u64,
+    },
+    /// The tenant's files take as much room as they may.
+    StorageFull {
+        /** the limit */
+        limit_bytes: u64,
+    },
+}
+
+/// What is accepted at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptLimits {
+    /// Queued Exports of the tenant.
+    pub tenant_queue_max: u64,
+    /// Queued Exports of all tenants.
+    pub queue_max: u64,
+    /// Room that the tenant's published files take; at it nothing new is accepted.
+    pub tenant_files_bytes: u64,
+}
+
+impl AcceptLimits {
+    /// Only the tenant's queue has a limit.
+    pub const fn of_tenant_queue(tenant_queue_max: u64) -> Self {
+        Self { tenant_queue_max, queue_max: u64::MAX, tenant_files_bytes: u64::MAX }
+    }
+}
+
+/// On which terms a worker claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimTerms {
+    /// How long the lease lasts without a heartbeat, in milliseconds.
+    pub lease_ms: i64,
+    /// Lost leases at which an Export is failed instead.
+    pub lost_leases_max: u32,
+    /// Begun Exports of one tenant (running, or waiting for another attempt) at which none of its
+    /// queued ones is claimed. What was begun is always claimed again.
+    pub tenant_running_max: u64,
+    /// Exports that are known to have more rows are left for later, and so are the queued ones of a
+    /// principal of whom [`PUT_OFF_MAX`] are left already. `None`: whatever comes.
+    pub rows_max: Option<u64>,
+}
+
+impl ClaimTerms {
+    /// Whatever comes, on a lease of `lease_ms`.
+    pub const fn any(lease_ms: i64, lost_leases_max: u32) -> Self {
+        Self { lease_ms, lost_leases_max, tenant_running_max: u64::MAX, rows_max: None }
+    }
+}
+
+/// Put-off Exports of one principal beyond which its queue is not looked through for smaller ones.
+pub const PUT_OFF_MAX: u64 = 16;
+
+/// The room that published files take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileBytes {
+    /// Those of one tenant.
+    pub tenant: u64,
+    /// All.
+    pub total: u64,
 }
 
 /// What a viewer may see of an Export.
@@ -220,6 +282,11 @@ pub enum LetGo {
     },
     /// Handed back (shutdown): counts as nothing.
     HandBack,
+    /// Larger than the slot that was free takes: waits for another one. Counts as nothing.
+    PutOff {
+        /** its rows, by which later claims know it */
+        rows_expected: u64,
+    },
 }
 
 /// The store.
@@ -230,9 +297,9 @@ pub enum LetGo {
 /// (see [`audit`]) in the transaction that does it: neither exists without the other.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// Accepts an Export, unless its key was used or the tenant's queue is full. What is accepted
-    /// later is queued later, whoever accepts it; the limit is exact whoever else accepts.
-    async fn accept(&self, create: CreateExport, tenant_queue_max: u64) -> Result<Accepted, Error>;
+    /// Accepts an Export, unless its key was used or a limit is reached. What is accepted later is
+    /// queued later, whoever accepts it; the limits are exact whoever else accepts.
+    async fn accept(&self, create: CreateExport, limits: AcceptLimits) -> Result<Accepted, Error>;
     /// An Export of `report` that the viewer may see.
     async fn find(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<Visible>, Error>;
     /// The manifest of an ended Export that the viewer may see in full.
@@ -251,16 +318,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     -> Result<Deleted, Error>;
 
     /// Claims the next Export: of the tenant with the fewest running, among those of the one that
-    /// was served longest ago, its oldest. What can be claimed is queued, let go of with its delay
-    /// over, or has a lease that ran out (which counts a lost lease; at `lost_leases_max` it is
-    /// failed with WorkerLost instead and the search goes on).
-    async fn claim(
-        &self,
-        node: &str,
-        lease_ms: i64,
-        lost_leases_max: u32,
-        now: Timestamp,
-    ) -> Result<Option<Claim>, Error>;
+    /// was served longest ago; of that tenant's principals by the same rule; of that principal its
+    /// oldest. What can be claimed, within the terms, is queued, let go of with its delay over, or
+    /// has a lease that ran out (which counts a lost lease; at `lost_leases_max` it is failed with
+    /// WorkerLost instead and the search goes on). Nothing that the terms allow is left lying while
+    /// somebody claims: shares are of those who want something.
+    async fn claim(&self, node: &str, terms: &ClaimTerms, now: Timestamp) -> Result<Option<Claim>, Error>;
     /// Fixes the data version of an Export at its first claim; answers the one in force.
     async fn fix_data_version(&self, claim: &Claim, version: u64) -> Result<Option<u64>, Error>;
     /// Renews the lease and records progress (never backwards). False: the claim is lost.
@@ -286,8 +349,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// once. Counts a lost lease each. Answers how many.
     async fn take_back(&self, node: &str, now: Timestamp) -> Result<u64, Error>;
     /// When the next claim may become possible without a new request: the earliest end of a lease
-    /// or of a retry's delay.
-    async fn next_due(&self) -> Result<Option<Timestamp>, Error>;
+    /// or of a retry's delay. Those that are known to have more rows than `rows_max` do not count.
+    async fn next_due(&self, rows_max: Option<u64>) -> Result<Option<Timestamp>, Error>;
 
     /// Whether a blob is owned: of a Completed Export whose file is still there, or of a running
     /// attempt with this fence.
@@ -333,6 +396,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), Error>;
+    /// The room that published files take: the tenant's, and all.
+    async fn file_bytes(&self, tenant: &TenantId) -> Result<FileBytes, Error>;
     /// Counts by report and status, for metrics and the queue's length.
     async fn counts(&self) -> Result<Vec<(ReportName, Status, u64)>, Error>;
 }

@@ -9,6 +9,7 @@
 
 mod accept;
 mod audit;
+mod claim;
 mod grants;
 mod hold;
 mod inspect;
@@ -35,7 +36,10 @@ use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::audit::{By, Entry, Head, Record};
-use crate::{Accepted, Claim, Completion, CreateExport, Deleted, Due, Error, LetGo, Page, Store, Visible};
+use crate::{
+    AcceptLimits, Accepted, Claim, ClaimTerms, Completion, CreateExport, Deleted, Due, Error, FileBytes, LetGo, Page,
+    Store, Visible,
+};
 pub use inspect::{OpenExport, StoredFile};
 use rows::ScopeCache;
 
@@ -243,8 +247,8 @@ fn restrict(_path: &Path) -> io::Result<()> {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn accept(&self, create: CreateExport, tenant_queue_max: u64) -> Result<Accepted, Error> {
-        self.accept_export(create, tenant_queue_max).await
+    async fn accept(&self, create: CreateExport, limits: AcceptLimits) -> Result<Accepted, Error> {
+        self.accept_export(create, limits).await
     }
     async fn find(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<Visible>, Error> {
         self.find_export(viewer, report, id).await
@@ -272,14 +276,8 @@ impl Store for SqliteStore {
         self.delete_export(viewer, report, id, now).await
     }
 
-    async fn claim(
-        &self,
-        node: &str,
-        lease_ms: i64,
-        lost_leases_max: u32,
-        now: Timestamp,
-    ) -> Result<Option<Claim>, Error> {
-        self.claim_next(node, lease_ms, lost_leases_max, now).await
+    async fn claim(&self, node: &str, terms: &ClaimTerms, now: Timestamp) -> Result<Option<Claim>, Error> {
+        self.claim_next(node, terms, now).await
     }
     async fn fix_data_version(&self, claim: &Claim, version: u64) -> Result<Option<u64>, Error> {
         self.fix_version(claim, version).await
@@ -309,8 +307,8 @@ impl Store for SqliteStore {
     async fn take_back(&self, node: &str, now: Timestamp) -> Result<u64, Error> {
         self.end_leases(node, now).await
     }
-    async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        self.earliest_due().await
+    async fn next_due(&self, rows_max: Option<u64>) -> Result<Option<Timestamp>, Error> {
+        self.earliest_due(rows_max).await
     }
 
     async fn owns_file(&self, id: ExportId, fence: u64) -> Result<bool, Error> {
@@ -368,6 +366,9 @@ impl Store for SqliteStore {
             .await
             .map_err(at("ping", true))?;
         Ok(())
+    }
+    async fn file_bytes(&self, tenant: &TenantId) -> Result<FileBytes, Error> {
+        self.published_bytes(tenant).await
     }
     async fn counts(&self) -> Result<Vec<(ReportName, Status, u64)>, Error> {
         self.count_by_status().await

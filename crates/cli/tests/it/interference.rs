@@ -4,8 +4,8 @@
 //! What differs by its nature is taken out first, and only that: ids and instants of Exports, which
 //! are drawn and read from a clock (each is replaced by its place in the script), the links and
 //! ETags that are made of them (an Export's ETag must be the digest of its body, so that nothing
-//! else can be in it), `Request-ID`, `Date`, and `Retry-After`. Everything else is compared: files,
-//! manifests, previews, lists, refusals, headers, places in the queue, progress.
+//! else can be in it), `Request-ID`, `Date`, `RateLimit`, and `Retry-After`. Everything else is
+//! compared: files, manifests, previews, lists, refusals, headers, places in the queue, progress.
 
 mod filters;
 mod world;

@@ -18,6 +18,7 @@ mod kill;
 mod ledger;
 mod links;
 mod oracles;
+mod overload;
 mod planted;
 mod ranges;
 mod round_trip;

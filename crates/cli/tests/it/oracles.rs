@@ -105,7 +105,7 @@ fn the_azure_library_gets_every_byte_of_a_large_file() {
 fn no_request_that_schemathesis_makes_up_gets_an_answer_outside_the_document() {
     let Some(python) = python(&["schemathesis"], &[]) else { return };
     let folder = Folder::with_sample(2000);
-    let config = folder.write("payouts.toml", "[limits]\ncaller_per_second = 100000\ncaller_burst = 100000\n");
+    let config = folder.write("payouts.toml", "[limits]\ncaller_per_second = 100000\ncaller_burst = 100000\ntenant_posts_per_second = 100000\ntenant_gets_per_second = 100000\n");
     let data = folder.at("data");
     let server = TestServer::start_with(
         &payouts(),

@@ -9,7 +9,7 @@ use payouts_blob::{BlobName, BlobStore as _};
 use payouts_model::export::{FileInfo, Query};
 use payouts_model::{ExportId, FileFormat, PrincipalId, ReportName, Scope, TenantId, Timestamp, Viewer};
 use payouts_store::sqlite::SqliteStore;
-use payouts_store::{Accepted, Claim, Completion, CreateExport, Store as _};
+use payouts_store::{AcceptLimits, Accepted, Claim, ClaimTerms, Completion, CreateExport, Store as _};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -63,8 +63,15 @@ async fn claimed(store: &SqliteStore, number: u128, at: Timestamp) -> Claim {
         idempotency: None,
         created_at: at,
     };
-    assert!(matches!(store.accept(create, 1_000).await.expect("accepted"), Accepted::New { .. }));
-    let claim = store.claim("a node that is gone", 1_000, 10, at).await.expect("claimed").expect("there is one");
+    assert!(matches!(
+        store.accept(create, AcceptLimits::of_tenant_queue(1_000)).await.expect("accepted"),
+        Accepted::New { .. }
+    ));
+    let claim = store
+        .claim("a node that is gone", &ClaimTerms::any(1_000, 10), at)
+        .await
+        .expect("claimed")
+        .expect("there is one");
     assert_eq!(claim.export.id, id(number));
     claim
 }

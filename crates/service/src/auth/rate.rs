@@ -1,5 +1,6 @@
-//! How many requests a caller may send: a bucket of tokens for each tenant and principal, and for
-//! each Export that a caller polls one of its own.
+//! How many requests may come: a bucket of tokens for each caller (tenant and principal), two for
+//! each tenant (what changes something, and all else), and for each Export that a caller polls one
+//! of its own.
 //!
 //! Invariants: counted after authentication, so nobody empties another's bucket; whoever polls an
 //! Export that is there at most twice a second is never refused, whatever else the same caller
@@ -9,7 +10,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Mutex;
 
-use payouts_model::{ErrorCode, ExportId, Timestamp};
+use http::{HeaderValue, Method};
+use payouts_model::{ErrorCode, ExportId, TenantId, Timestamp};
 
 use super::{Caller, Rejection};
 use crate::config::Limits;
@@ -18,6 +20,8 @@ use crate::config::Limits;
 const BUCKETS_MAX: usize = 10_000;
 /// One request, in the unit that buckets are filled by.
 const REQUEST: i64 = 1_000;
+/// A tenant's buckets hold what comes in so many seconds.
+const TENANT_BURST_SECONDS: i64 = 2;
 /// Polls of one Export that are not counted: twice a second, and room for uneven clocks.
 const POLLS_PER_SECOND: i64 = 4;
 
@@ -39,6 +43,20 @@ struct Buckets<K> {
 impl<K: Eq + Hash + Clone> Buckets<K> {
     fn new(per_second: i64, burst: i64) -> Self {
         Self { per_second, burst: burst.saturating_mul(REQUEST), buckets: Mutex::default() }
+    }
+
+    /// The whole requests that are left, and the milliseconds until it is full.
+    fn standing(&self, key: &K, now: Timestamp) -> (i64, i64) {
+        let buckets = self.buckets.lock().expect("nothing panics while it holds this lock");
+        let left = buckets.get(key).map_or(self.burst, |bucket| self.filled(*bucket, now));
+        (left / REQUEST, (self.burst - left) / self.per_second.max(1))
+    }
+
+    /// Requests that come at once and the seconds in which they are given back: the average is
+    /// their quotient.
+    fn policy(&self) -> (i64, i64) {
+        let burst = self.burst / REQUEST;
+        (burst, (burst / self.per_second.max(1)).max(1))
     }
 
     fn filled(&self, bucket: Bucket, now: Timestamp) -> i64 {
@@ -68,36 +86,76 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
 #[derive(Debug)]
 pub(super) struct Rate {
     callers: Buckets<Caller>,
+    changing: Buckets<TenantId>,
+    reading: Buckets<TenantId>,
     polls: Buckets<(Caller, ExportId)>,
 }
 
 impl Rate {
     pub(super) fn new(limits: &Limits) -> Self {
+        let of_tenant = |per_second: u32| {
+            let per_second = i64::from(per_second);
+            Buckets::new(per_second, per_second.saturating_mul(TENANT_BURST_SECONDS))
+        };
         Self {
+            changing: of_tenant(limits.tenant_posts_per_second),
+            reading: of_tenant(limits.tenant_gets_per_second),
             callers: Buckets::new(i64::from(limits.caller_per_second), i64::from(limits.caller_burst)),
             polls: Buckets::new(POLLS_PER_SECOND, POLLS_PER_SECOND),
         }
     }
 
-    /// Counts one request of the caller.
-    pub(super) fn admit(&self, caller: &Caller, now: Timestamp) -> Result<(), Rejection> {
-        if self.callers.take(caller, now) {
+    /// Counts one request of the caller and of its tenant.
+    pub(super) fn admit(&self, caller: &Caller, method: &Method, now: Timestamp) -> Result<(), Rejection> {
+        if !self.callers.take(caller, now) {
+            return Err(Rejection::later(
+                ErrorCode::TooManyRequests,
+                format!(
+                    "More than {} requests per second on average (limits.caller_per_second). Wait, and obey Retry-After when polling.",
+                    self.callers.per_second
+                ),
+                1,
+            ));
+        }
+        let (buckets, name, what) = match self.changes(method) {
+            true => (&self.changing, "tenant_posts_per_second", "POST and DELETE"),
+            false => (&self.reading, "tenant_gets_per_second", "GET"),
+        };
+        if buckets.take(&caller.tenant, now) {
             return Ok(());
         }
-        let mut rejection = Rejection::new(
+        Err(Rejection::later(
             ErrorCode::TooManyRequests,
             format!(
-                "More than {} requests per second on average (limits.caller_per_second). Wait, and obey Retry-After when polling.",
-                self.callers.per_second
+                "More than {} {what} requests of your tenant per second on average (limits.{name}). \
+                 Send them over a longer time, and obey Retry-After.",
+                buckets.per_second
             ),
-        );
-        rejection.retry_after_seconds = Some(1);
-        Err(rejection)
+            1,
+        ))
+    }
+
+    fn changes(&self, method: &Method) -> bool {
+        !method.is_safe()
+    }
+
+    /// `RateLimit-Policy` and `RateLimit`: every limit that rules the caller, and how the caller's
+    /// own one stands. How the tenant's stand is not told: that would show what others do.
+    pub(super) fn headers(&self, caller: &Caller, method: &Method, now: Timestamp) -> [HeaderValue; 2] {
+        let (tenant, name) = match self.changes(method) {
+            true => (self.changing.policy(), "tenant-post"),
+            false => (self.reading.policy(), "tenant-get"),
+        };
+        let own = self.callers.policy();
+        let (left, full_in_ms) = self.callers.standing(caller, now);
+        let policy = format!("\"caller\";q={};w={}, \"{name}\";q={};w={}", own.0, own.1, tenant.0, tenant.1);
+        let standing = format!("\"caller\";r={left};t={}", (full_in_ms + 999) / 1_000);
+        [policy, standing].map(|text| HeaderValue::from_str(&text).expect("digits and names are a header value"))
     }
 
     /// Counts a look at an Export that is there: only what goes beyond polling counts as a request.
     pub(super) fn admit_poll(&self, caller: &Caller, export: ExportId, now: Timestamp) -> Result<(), Rejection> {
-        if self.polls.take(&(caller.clone(), export), now) { Ok(()) } else { self.admit(caller, now) }
+        if self.polls.take(&(caller.clone(), export), now) { Ok(()) } else { self.admit(caller, &Method::GET, now) }
     }
 }
 
@@ -108,7 +166,35 @@ mod tests {
     use super::*;
 
     fn rate(per_second: i64, burst: i64) -> Rate {
-        Rate { callers: Buckets::new(per_second, burst), polls: Buckets::new(POLLS_PER_SECOND, POLLS_PER_SECOND) }
+        Rate {
+            callers: Buckets::new(per_second, burst),
+            changing: Buckets::new(100, 200),
+            reading: Buckets::new(500, 1_000),
+            polls: Buckets::new(POLLS_PER_SECOND, POLLS_PER_SECOND),
+        }
+    }
+
+    #[test]
+    fn a_tenants_callers_share_its_two_limits() {
+        let rate = rate(1_000, 1_000);
+        let now = Timestamp(0);
+        let of = |tenant: &str, n: usize| Caller {
+            tenant: TenantId::new(tenant),
+            principal: PrincipalId::new(format!("p{}", n % 7)),
+        };
+        let admitted = |tenant: &str, method: Method, now: Timestamp| {
+            (0..3_000).filter(|n| rate.admit(&of(tenant, *n), &method, now).is_ok()).count()
+        };
+        assert_eq!(admitted("t", Method::POST, now), 200);
+        let refused = rate.admit(&of("t", 0), &Method::DELETE, now).unwrap_err();
+        assert_eq!((refused.code, refused.retry_after_seconds), (ErrorCode::TooManyRequests, Some(1)));
+        assert!(refused.message.contains("limits.tenant_posts_per_second"), "{}", refused.message);
+        assert!(rate.admit(&of("u", 0), &Method::POST, now).is_ok(), "tenants do not share");
+        assert!(rate.admit(&of("t", 9), &Method::GET, now).is_ok(), "nor do the two limits");
+        assert_eq!(admitted("t", Method::POST, now.plus_ms(1_000)), 100);
+        let own = rate.headers(&of("t", 99), &Method::POST, now.plus_ms(60_000));
+        assert_eq!(own[0], "\"caller\";q=1000;w=1, \"tenant-post\";q=200;w=2");
+        assert_eq!(own[1], "\"caller\";r=1000;t=0");
     }
     fn caller(name: &str) -> Caller {
         Caller { tenant: TenantId::new("t"), principal: PrincipalId::new(name) }
@@ -124,7 +210,7 @@ mod tests {
                 assert!(rate.admit_poll(&ann, id(n), now).is_ok(), "{n} at {half}");
             }
             // What a sibling does meanwhile.
-            while rate.admit(&ann, now).is_ok() {}
+            while rate.admit(&ann, &Method::GET, now).is_ok() {}
         }
         let now = Timestamp(0).plus_ms(60_000);
         let admitted = (0..100).filter(|_| rate.admit_poll(&ann, id(1), now).is_ok()).count();
@@ -136,15 +222,15 @@ mod tests {
         let rate = rate(2, 3);
         let (ann, bob, now) = (caller("ann"), caller("bob"), Timestamp(0));
         for _ in 0..3 {
-            assert!(rate.admit(&ann, now).is_ok());
+            assert!(rate.admit(&ann, &Method::GET, now).is_ok());
         }
-        assert_eq!(rate.admit(&ann, now).unwrap_err().code, ErrorCode::TooManyRequests);
-        assert!(rate.admit(&bob, now).is_ok(), "callers do not share");
-        assert!(rate.admit(&ann, now.plus_ms(499)).is_err());
-        assert!(rate.admit(&ann, now.plus_ms(500)).is_ok());
+        assert_eq!(rate.admit(&ann, &Method::GET, now).unwrap_err().code, ErrorCode::TooManyRequests);
+        assert!(rate.admit(&bob, &Method::GET, now).is_ok(), "callers do not share");
+        assert!(rate.admit(&ann, &Method::GET, now.plus_ms(499)).is_err());
+        assert!(rate.admit(&ann, &Method::GET, now.plus_ms(500)).is_ok());
         // Twice a second is never refused.
         for half in 2..200 {
-            assert!(rate.admit(&ann, now.plus_ms(half * 500)).is_ok());
+            assert!(rate.admit(&ann, &Method::GET, now.plus_ms(half * 500)).is_ok());
         }
     }
 }

@@ -45,6 +45,7 @@ layered!(File {
     public_url: String,
     dev: bool,
     workers: usize,
+    large_rows: u64,
     lease_ms: i64,
     attempts_max: u32,
     lost_leases_max: u32,
@@ -59,12 +60,16 @@ layered!(File {
     limits: LimitsTable,
     tls: TlsTable,
 });
-layered!(EngineTable { threads: usize, memory_bytes: usize });
+layered!(EngineTable { threads: usize, memory_bytes: usize, export_memory_bytes: usize });
 layered!(RetentionTable { file_days: i64, export_days: i64, version_days: i64 });
 layered!(TlsTable { certificate: PathBuf, key: PathBuf });
 layered!(LinksTable { lifetime_seconds: i64 });
 layered!(LimitsTable {
     tenant_queue_max: u64,
+    queue_max: u64,
+    tenant_running_max: u64,
+    tenant_files_bytes: u64,
+    files_bytes: u64,
     body_bytes: usize,
     header_bytes: usize,
     in_flight_max: usize,
@@ -72,6 +77,17 @@ layered!(LimitsTable {
     caller_per_second: u32,
     caller_burst: u32,
     preview_seconds: u64,
+    tenant_posts_per_second: u32,
+    tenant_gets_per_second: u32,
+    tenant_in_flight_max: usize,
+    downloads_max: usize,
+    tenant_downloads_max: usize,
+    held_max: usize,
+    tenant_held_max: usize,
+    connections_max: usize,
+    head_seconds: u64,
+    body_seconds: u64,
+    stall_seconds: u64,
 });
 
 #[derive(Debug, Default, Deserialize)]
@@ -151,6 +167,8 @@ fn resolve(file: File, base: &Path, overrides: &Overrides) -> Result<Config, Err
         issuers: issuers(file.issuers.unwrap_or_default())?,
         tls: tls(&file.tls, base)?,
         workers: set(file.workers),
+        large_rows: at_least("large_rows", set(file.large_rows), 1)?,
+        export_memory_bytes: at_least("engine.export_memory_bytes", set(file.engine.export_memory_bytes), 1 << 20)?,
         engine: payouts_engine::Limits {
             threads: match set(file.engine.threads) {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -213,6 +231,10 @@ fn tls(table: &TlsTable, base: &Path) -> Result<Option<TlsConfig>, Error> {
 fn limits(table: &LimitsTable) -> Result<Limits, Error> {
     Ok(Limits {
         tenant_queue_max: at_least("limits.tenant_queue_max", set(table.tenant_queue_max), 1)?,
+        queue_max: at_least("limits.queue_max", set(table.queue_max), 1)?,
+        tenant_running_max: at_least("limits.tenant_running_max", set(table.tenant_running_max), 1)?,
+        tenant_files_bytes: at_least("limits.tenant_files_bytes", set(table.tenant_files_bytes), 1)?,
+        files_bytes: at_least("limits.files_bytes", set(table.files_bytes), 1)?,
         body_bytes: at_least("limits.body_bytes", set(table.body_bytes), 1024)?,
         header_bytes: at_least("limits.header_bytes", set(table.header_bytes), 8192)?,
         in_flight_max: at_least("limits.in_flight_max", set(table.in_flight_max), 1)?,
@@ -220,6 +242,17 @@ fn limits(table: &LimitsTable) -> Result<Limits, Error> {
         caller_per_second: at_least("limits.caller_per_second", set(table.caller_per_second), 1)?,
         caller_burst: at_least("limits.caller_burst", set(table.caller_burst), 1)?,
         preview_seconds: at_least("limits.preview_seconds", set(table.preview_seconds), 1)?,
+        tenant_posts_per_second: at_least("limits.tenant_posts_per_second", set(table.tenant_posts_per_second), 1)?,
+        tenant_gets_per_second: at_least("limits.tenant_gets_per_second", set(table.tenant_gets_per_second), 1)?,
+        tenant_in_flight_max: at_least("limits.tenant_in_flight_max", set(table.tenant_in_flight_max), 1)?,
+        downloads_max: at_least("limits.downloads_max", set(table.downloads_max), 1)?,
+        tenant_downloads_max: at_least("limits.tenant_downloads_max", set(table.tenant_downloads_max), 1)?,
+        held_max: at_least("limits.held_max", set(table.held_max), 1)?,
+        tenant_held_max: at_least("limits.tenant_held_max", set(table.tenant_held_max), 1)?,
+        connections_max: at_least("limits.connections_max", set(table.connections_max), 1)?,
+        head_seconds: at_least("limits.head_seconds", set(table.head_seconds), 1)?,
+        body_seconds: at_least("limits.body_seconds", set(table.body_seconds), 1)?,
+        stall_seconds: at_least("limits.stall_seconds", set(table.stall_seconds), 1)?,
     })
 }
 

@@ -19,12 +19,17 @@ use payouts_model::ErrorCode;
 use tracing::Instrument;
 
 use super::error::{Error, Refused};
+use super::standing::Standing;
 use super::{base_url, router};
 use crate::app::App;
 use crate::metrics;
 
 /// The answer's id for the call.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// The limits that rule the caller, and how the caller's own stands.
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Headers that come back as they were sent.
 const ECHOED: [HeaderName; 3] = [
@@ -50,7 +55,8 @@ pub async fn envelope(State(app): State<Arc<App>>, mut request: Request, next: N
     let span = tracing::info_span!("request", request.id = %id, http.method = %method, http.route = %route);
     request.extensions_mut().insert(RequestId(id.clone()));
 
-    let admitted = AssertUnwindSafe(admitted(&app, request, next)).catch_unwind();
+    let standing = Standing::default();
+    let admitted = AssertUnwindSafe(admitted(&app, request, next, &standing)).catch_unwind();
     let answer = admitted.instrument(span.clone()).await;
     let _entered = span.enter();
     let answer =
@@ -61,6 +67,11 @@ pub async fn envelope(State(app): State<Arc<App>>, mut request: Request, next: N
     headers.insert(REQUEST_ID, HeaderValue::from_str(&id).expect("a GUID is a header value"));
     for (name, value) in echoed {
         headers.insert(name, value);
+    }
+    if let Some(caller) = standing.caller() {
+        let [policy, left] = app.tokens.rate_headers(&caller, &method, app.clock.now());
+        headers.insert(RATE_LIMIT_POLICY, policy);
+        headers.insert(RATE_LIMIT, left);
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
@@ -83,7 +94,7 @@ fn method_label(method: &http::Method) -> &'static str {
 }
 
 /// Lets the request in, if it keeps to the limits and is for this service, and bounds its time.
-async fn admitted(app: &Arc<App>, mut request: Request, next: Next) -> Response {
+async fn admitted(app: &Arc<App>, mut request: Request, next: Next, standing: &Standing) -> Response {
     match app.http.wire.take(request.headers_mut()) {
         Ok(Some(query)) => {
             request.extensions_mut().insert(query);
@@ -97,15 +108,20 @@ async fn admitted(app: &Arc<App>, mut request: Request, next: Next) -> Response 
     if let Err(refusal) = base_url::check_host(&app.config, request.version(), request.headers(), request.uri()) {
         return refusal.into_response();
     }
-    let Ok(_permit) = app.http.in_flight.try_acquire() else {
-        return Error::unavailable("The service is answering as many requests as it can. Try again.").into_response();
+    let Ok(permit) = app.http.in_flight.clone().try_acquire_owned() else {
+        let message = "The service is answering as many requests as it may (limits.in_flight_max). Try again.";
+        return Error::unavailable(message).into_response();
     };
+    standing.begin(permit);
+    request.extensions_mut().insert(standing.clone());
     let wait = super::exports::get::prefer_wait_seconds(request.headers()).unwrap_or(0);
     let limit = Duration::from_secs(app.config.limits.request_seconds + wait);
-    match tokio::time::timeout(limit, next.run(request)).await {
+    let answered = tokio::time::timeout(limit, next.run(request)).await;
+    standing.leave();
+    match answered {
         Ok(answer) => answer,
         Err(_) => Error::unavailable(format!(
-            "The answer took longer than {} s and was given up. Try again.",
+            "The answer took longer than {} s (limits.request_seconds) and was given up. Try again.",
             limit.as_secs()
         ))
         .into_response(),
@@ -117,7 +133,9 @@ fn check_headers(headers: &HeaderMap, bytes_max: usize) -> Result<(), Error> {
     if bytes <= bytes_max {
         return Ok(());
     }
-    let message = format!("The headers have {bytes} bytes; the limit is {bytes_max}.");
+    let message = format!(
+        "The headers have {bytes} bytes; the limit is {bytes_max} (limits.header_bytes). Send fewer or shorter ones."
+    );
     Err(Error::new(ErrorCode::HeadersTooLarge, message))
 }
 

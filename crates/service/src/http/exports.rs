@@ -88,7 +88,7 @@ fn answer(
     let (body, etag) = body(&view);
     let mut response = json(body);
     response.headers_mut().insert(header::ETAG, etag.clone());
-    if let Some(seconds) = retry_after_seconds(visible, app.config.workers, now) {
+    if let Some(seconds) = retry_after_seconds(visible, app.config.slots(), now) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     (response, etag)

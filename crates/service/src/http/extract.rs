@@ -92,7 +92,7 @@ impl FromRequestParts<Arc<App>> for Looking {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        Ok(Self(auth::authenticate_look(&parts.headers, app).await?))
+        Ok(Self(auth::authenticate_look(parts, app).await?))
     }
 }
 

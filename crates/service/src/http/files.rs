@@ -6,6 +6,7 @@
 
 pub mod range;
 mod trail;
+mod watched;
 
 use std::sync::Arc;
 
@@ -21,9 +22,11 @@ use payouts_model::{ErrorCode, Export, ReportName, Status, Timestamp, Viewer};
 
 use self::range::{Validators, Verdict, Wanted};
 use self::trail::Download;
+use self::watched::Watched;
 use super::envelope::RequestId;
 use super::error::Error;
 use super::links;
+use super::places::NoPlace;
 use super::wire::RawText;
 use crate::app::App;
 
@@ -78,6 +81,7 @@ struct Asked<'a> {
 
 async fn answer(app: &Arc<App>, asked: &Asked<'_>, headers: &HeaderMap) -> Result<Response, Error> {
     let now = app.clock.now();
+    let changes = app.signals.changes();
     let (viewer, export, file) = open(app, asked, now).await?;
     let validators = validators(&export, &file);
     match validators.verdict(headers) {
@@ -97,10 +101,20 @@ async fn answer(app: &Arc<App>, asked: &Asked<'_>, headers: &HeaderMap) -> Resul
     let body = if asked.method == Method::HEAD {
         Body::empty()
     } else {
+        let place = app.http.downloads.enter(&export.tenant).map_err(too_many)?;
         let name = BlobName::ExportFile { export: export.id, fence: file.fence };
-        let stream = app.blobs.read(name, bytes.clone()).await?.inspect_err(|error| {
+        let what = Watched {
+            tenant: export.tenant.clone(),
+            principal: viewer.principal.clone(),
+            report: export.report,
+            export: export.id,
+            fence: file.fence,
+        };
+        let pieces = app.blobs.read(name, bytes.clone()).await?;
+        let stream = watched::watched(app, what, pieces, changes, place).inspect_err(|error| match error {
             // The headers are gone: the connection breaks, which the client sees as a short read.
-            tracing::error!(error = %error, "a download broke");
+            watched::Broken::Gone => tracing::info!("a download was cut off: {error}"),
+            watched::Broken::Blob(error) => tracing::error!(error = %error, "a download broke"),
         });
         let download = Download { export: export.id, by: (&viewer).into(), request: asked.request.to_owned() };
         Body::from_stream(trail::recorded(app, download, bytes.clone(), stream).await?)
@@ -130,6 +144,21 @@ async fn open(app: &App, asked: &Asked<'_>, now: Timestamp) -> Result<(Viewer, E
         return file.map(|file| (viewer, export, file)).ok_or_else(Error::file_not_found);
     }
     Err(Error::file_not_found())
+}
+
+fn too_many(no_place: NoPlace) -> Error {
+    match no_place {
+        NoPlace::Tenant(max) => Error::new(
+            ErrorCode::TooManyRequests,
+            format!("{max} downloads of your tenant are under way, which is the limit (limits.tenant_downloads_max). Wait for one to end."),
+        )
+        .retry_after(5),
+        NoPlace::All(max) => Error::new(
+            ErrorCode::Unavailable,
+            format!("{max} downloads are under way, which is the limit (limits.downloads_max). Try again."),
+        )
+        .retry_after(5),
+    }
 }
 
 fn validators(export: &Export, file: &FileInfo) -> Validators {
@@ -169,7 +198,7 @@ fn storage_error(error: Error) -> Response {
         ErrorCode::PreconditionFailed => "ConditionNotMet",
         ErrorCode::FileNotFound => "BlobNotFound",
         ErrorCode::LinkExpired | ErrorCode::LinkInvalid => "AuthenticationFailed",
-        ErrorCode::Unavailable => "ServerBusy",
+        ErrorCode::Unavailable | ErrorCode::TooManyRequests => "ServerBusy",
         _ => "InternalError",
     };
     let mut response = error.into_response();

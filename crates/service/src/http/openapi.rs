@@ -77,6 +77,7 @@ fn schemas() -> Map<String, Value> {
 /// Refusals of any request, and what may break.
 const EVERYWHERE: &[ErrorCode] = &[
     ErrorCode::InvalidHeader,
+    ErrorCode::RequestTimeout,
     ErrorCode::UriTooLong,
     ErrorCode::MisdirectedRequest,
     ErrorCode::HeadersTooLarge,
@@ -104,6 +105,8 @@ const REQUESTS: &[ErrorCode] = &[
     ErrorCode::BodyTooLarge,
     ErrorCode::UnsupportedMediaType,
 ];
+/// Refusals of what export alone meets.
+const NEW: &[ErrorCode] = &[ErrorCode::StorageLimit];
 const KEYS: &[ErrorCode] =
     &[ErrorCode::InvalidIdempotencyKey, ErrorCode::IdempotencyKeyReused, ErrorCode::ExportNotFound];
 const ONE: &[ErrorCode] = &[ErrorCode::InvalidPath, ErrorCode::ExportNotFound];
@@ -120,7 +123,7 @@ fn report_paths(paths: &mut Map<String, Value>, report: &Report) {
         "Accepted: durable in the queue.",
         &["Location", "Retry-After", "ETag", "Idempotency-Replayed"],
         content("Export"),
-        &[EVERYWHERE, CALLERS, REQUESTS, KEYS],
+        &[EVERYWHERE, CALLERS, REQUESTS, KEYS, NEW],
     );
     let mut create = operation("create", "Queue an export", export_parameters(report), accepted);
     create["requestBody"] = request_body();
@@ -192,6 +195,8 @@ fn headers() -> Value {
         "ms-requestid": text("As it was sent."),
         "Location": text("The absolute URL of the export."),
         "Retry-After": seconds,
+        "RateLimit-Policy": text("The limits of requests that rule the caller: q at once, given back in w seconds."),
+        "RateLimit": text("Requests that the caller may send at once now (r), and the seconds until all are given back (t)."),
         "ETag": text("Changes with whatever a client could see change."),
         "Idempotency-Replayed": text("true: the export was made by an earlier request with this key."),
         "Preference-Applied": text("The wait that was obeyed."),
@@ -223,13 +228,19 @@ fn error_response(status: u16, codes: &[&str]) -> Value {
     json!({"description": format!("One of: {}.", codes.join(", ")), "headers": header_references(more), "content": content("Error")})
 }
 
+const RATE_LIMITS: [&str; 2] = ["RateLimit-Policy", "RateLimit"];
+
 /// One answer that is good, and the refusals by their status.
 fn responses(status: u16, description: &str, headers: &[&str], content: Value, codes: &[&[ErrorCode]]) -> Value {
     let mut refusals: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
     for code in codes.iter().flat_map(|codes| codes.iter()) {
         refusals.entry(code.status()).or_default().push(code.as_str());
     }
-    let good = json!({"description": description, "headers": header_references(headers), "content": content});
+    // Whoever shows a token is told the limits.
+    let limited = codes.iter().any(|codes| codes.contains(&ErrorCode::Unauthenticated));
+    let limits: &[&str] = if limited { &RATE_LIMITS } else { &[] };
+    let headers = [headers, limits].concat();
+    let good = json!({"description": description, "headers": header_references(&headers), "content": content});
     let refused = refusals.into_iter().map(|(status, codes)| (status.to_string(), error_response(status, &codes)));
     std::iter::once((status.to_string(), good)).chain(refused).collect::<Map<String, Value>>().into()
 }
@@ -327,6 +338,7 @@ fn files_item() -> Value {
         ErrorCode::LinkInvalid,
         ErrorCode::LinkExpired,
         ErrorCode::FileNotFound,
+        ErrorCode::TooManyRequests,
         ErrorCode::PreconditionFailed,
         ErrorCode::RangeNotSatisfiable,
     ];

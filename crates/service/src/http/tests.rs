@@ -4,6 +4,7 @@
 mod downloads;
 mod exports;
 mod frame;
+mod overload;
 mod previews;
 mod wire;
 

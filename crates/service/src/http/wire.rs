@@ -13,8 +13,10 @@
 //! each start, so a client cannot send them.
 
 pub mod head;
+mod pace;
 pub mod tls;
 
+use std::future::ready;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,10 +30,13 @@ use http::{HeaderMap, HeaderName};
 use payouts_model::ErrorCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::head::Rewriter;
+use self::pace::Pace;
 use self::tls::{Certificates, Transport};
 use super::error::Error;
+use crate::config::Limits;
 
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -66,6 +71,10 @@ impl Names {
                 );
                 return Err(Error::new(ErrorCode::UriTooLong, message));
             }
+            Some(b"408") => {
+                let message = "The head of the request took longer than it may (limits.head_seconds). Send it at once.";
+                return Err(Error::new(ErrorCode::RequestTimeout, message));
+            }
             Some(b"400") => {
                 let message = "This is not a request of HTTP/1.1: the request line, a header or the framing of the body cannot be read.";
                 return Err(Error::new(ErrorCode::InvalidHeader, message));
@@ -74,7 +83,7 @@ impl Names {
                 let message = format!("There are too many headers: at most {} may come.", head::HEADERS_MAX);
                 return Err(Error::new(
                     ErrorCode::HeadersTooLarge,
-                    format!("{message} Together they must keep to the limit of bytes."),
+                    format!("{message} Together they must keep to the limit of bytes (limits.header_bytes)."),
                 ));
             }
             None => {}
@@ -107,14 +116,42 @@ impl<S: Sync> FromRequestParts<S> for RawText {
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     names: Arc<Names>,
-    header_bytes_max: usize,
+    limits: Limits,
+    connections: Arc<Semaphore>,
     certificates: Option<Arc<Certificates>>,
 }
 
 impl Acceptor {
-    /// For these names; heads with more bytes of headers are cut down.
-    pub fn new(names: Names, header_bytes_max: usize, certificates: Option<Arc<Certificates>>) -> Self {
-        Self { names: Arc::new(names), header_bytes_max, certificates }
+    /// For these names; what goes beyond the limits is cut down, or turned away.
+    pub fn new(names: Names, limits: &Limits, certificates: Option<Arc<Certificates>>) -> Self {
+        let connections = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
+        Self { names: Arc::new(names), limits: *limits, connections, certificates }
+    }
+
+    /// Ends a connection too many. The answer is small: a new socket takes it at once. Behind TLS
+    /// there is none, since it would take the handshake that there is no place for.
+    fn turn_away(&self, stream: &TcpStream) -> io::Error {
+        crate::metrics::request_refused(ErrorCode::Unavailable);
+        if self.certificates.is_none() {
+            // Whoever cannot take even this gets nothing.
+            let _ = stream.try_write(&self.too_many());
+        }
+        io::Error::other("too many connections")
+    }
+
+    fn too_many(&self) -> Vec<u8> {
+        let message = format!(
+            "{} connections are open, which is the limit (limits.connections_max). Close some, or try again.",
+            self.limits.connections_max
+        );
+        let id = uuid::Uuid::new_v4().to_string();
+        let body = Error::unavailable(message).body(&id);
+        let head = format!(
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Retry-After: 1\r\nRequest-ID: {id}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), &body].concat()
     }
 }
 
@@ -124,7 +161,11 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Acceptor {
     type Future = BoxFuture<'static, io::Result<(Self::Stream, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let rewriter = Rewriter::new(self.names.clone(), self.header_bytes_max);
+        let Ok(permit) = self.connections.clone().try_acquire_owned() else {
+            return Box::pin(ready(Err(self.turn_away(&stream))));
+        };
+        let rewriter = Rewriter::new(self.names.clone(), self.limits.header_bytes);
+        let pace = Pace::new(&self.limits);
         let certificates = self.certificates.clone();
         Box::pin(async move {
             stream.set_nodelay(true)?;
@@ -132,7 +173,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Acceptor {
                 Some(certificates) => certificates.handshake(stream).await?,
                 None => Transport::Plain(stream),
             };
-            Ok((Wire::new(transport, rewriter), service))
+            Ok((Wire::new(transport, rewriter, pace, permit), service))
         })
     }
 }
@@ -146,11 +187,14 @@ pub struct Wire<T> {
     out: Vec<u8>,
     out_at: usize,
     ended: bool,
+    pace: Pace,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl<T> Wire<T> {
-    fn new(inner: T, rewriter: Rewriter) -> Self {
-        Self { inner, rewriter, read: vec![0; READ_BYTES].into(), out: Vec::new(), out_at: 0, ended: false }
+    fn new(inner: T, rewriter: Rewriter, pace: Pace, permit: OwnedSemaphorePermit) -> Self {
+        let (read, out) = (vec![0; READ_BYTES].into(), Vec::new());
+        Self { inner, rewriter, read, out, out_at: 0, ended: false, pace, _permit: permit }
     }
 }
 
@@ -168,7 +212,16 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
                 return Poll::Ready(Ok(()));
             }
             let mut read = ReadBuf::new(&mut own.read);
-            ready_or_return!(Pin::new(&mut own.inner).poll_read(cx, &mut read))?;
+            match Pin::new(&mut own.inner).poll_read(cx, &mut read) {
+                Poll::Ready(done) => done?,
+                Poll::Pending => {
+                    ready_or_return!(own.pace.head_is_late(own.rewriter.in_head(), cx));
+                    own.out.clear();
+                    own.out_at = 0;
+                    own.rewriter.give_up(&mut own.out);
+                    continue;
+                }
+            }
             own.out.clear();
             own.out_at = 0;
             if read.filled().is_empty() {
@@ -183,10 +236,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+        let own = self.get_mut();
+        let written = Pin::new(&mut own.inner).poll_write(cx, bytes);
+        own.pace.written(written, cx)
     }
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let own = self.get_mut();
+        let flushed = Pin::new(&mut own.inner).poll_flush(cx);
+        own.pace.written(flushed, cx)
     }
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
@@ -196,7 +253,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bytes)
+        let own = self.get_mut();
+        let written = Pin::new(&mut own.inner).poll_write_vectored(cx, bytes);
+        own.pace.written(written, cx)
     }
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()

@@ -35,7 +35,13 @@ async fn files_go_after_their_days_and_exports_after_theirs() {
 async fn files_without_an_owner_go() {
     let bench = Bench::new().await;
     let id = bench.ask(|_| {}).await;
-    let claim = bench.app.store.claim("node", 10_000, 10, bench.app.clock.now()).await.unwrap().unwrap();
+    let claim = bench
+        .app
+        .store
+        .claim("node", &payouts_store::ClaimTerms::any(10_000, 10), bench.app.clock.now())
+        .await
+        .unwrap()
+        .unwrap();
     let owned = BlobName::ExportFile { export: id, fence: claim.fence };
     let old = BlobName::ExportFile { export: id, fence: 0 };
     let strange = BlobName::ExportFile { export: ExportId(uuid::Uuid::new_v4()), fence: 1 };

@@ -15,6 +15,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::fault::{Broken, Fault};
 use super::heart::{Heart, Progress};
+use super::slots::Slot;
 use super::trail::Trail;
 use super::{file, writing::Writing};
 use crate::App;
@@ -39,8 +40,8 @@ enum Ended {
     Stopped,
 }
 
-/// Runs an attempt to its end. Never panics, and leaves no file unless it is published.
-pub(super) async fn run(app: &Arc<App>, claim: Claim, stop: &Stop) {
+/// Runs an attempt to its end, in `slot`. Never panics, and leaves no file unless it is published.
+pub(super) async fn run(app: &Arc<App>, claim: Claim, mut slot: Slot, stop: &Stop) {
     let export = &claim.export;
     let attempt = export.failed_attempts + 1;
     let span = info_span!("attempt", export.id = %export.id, tenant.id = %export.tenant, job.attempt = attempt, fence = claim.fence);
@@ -48,7 +49,7 @@ pub(super) async fn run(app: &Arc<App>, claim: Claim, stop: &Stop) {
         let _busy = Busy::begin();
         let began_at = app.clock.now();
         app.signals.changed(export.id);
-        let outcome = work(app, &claim, stop).await;
+        let outcome = work(app, &claim, &mut slot, stop).await;
         metrics::attempt_ended(export.report, outcome);
         let duration_ms = app.clock.now().ms_since(began_at);
         info!(report = %export.report, outcome = ?outcome, duration_ms, "attempt ended");
@@ -58,7 +59,7 @@ pub(super) async fn run(app: &Arc<App>, claim: Claim, stop: &Stop) {
     .await;
 }
 
-async fn work(app: &Arc<App>, claim: &Claim, stop: &Stop) -> Outcome {
+async fn work(app: &Arc<App>, claim: &Claim, slot: &mut Slot, stop: &Stop) -> Outcome {
     let progress = Arc::new(Progress::default());
     let heart = Heart::start(app, claim, progress.clone());
     let mut trail = Trail::new(&claim.export, app.clock.clone());
@@ -67,7 +68,7 @@ async fn work(app: &Arc<App>, claim: &Claim, stop: &Stop) -> Outcome {
         biased;
         () = heart.lost() => Ended::Broken(Broken::Lost),
         () = stop.over() => Ended::Stopped,
-        made = AssertUnwindSafe(file::make(app, claim, &progress, &mut trail, &mut writing)).catch_unwind() => match made {
+        made = AssertUnwindSafe(file::make(app, claim, slot, &progress, &mut trail, &mut writing)).catch_unwind() => match made {
             Ok(Ok(packaged)) => Ended::Sealed(packaged),
             Ok(Err(broken)) => Ended::Broken(broken),
             Err(payload) => Ended::Broken(Broken::Fault(Fault::panicked(&*payload))),
@@ -84,6 +85,9 @@ async fn work(app: &Arc<App>, claim: &Claim, stop: &Stop) -> Outcome {
     match ended {
         Ended::Broken(Broken::Fault(fault)) => give_up(app, claim, fault, trail).await,
         Ended::Stopped => let_go(app, claim, LetGo::HandBack, Outcome::HandedBack).await,
+        Ended::Broken(Broken::TooLarge { rows_expected }) => {
+            let_go(app, claim, LetGo::PutOff { rows_expected }, Outcome::PutOff).await
+        }
         Ended::Broken(Broken::Lost) | Ended::Sealed(_) => Outcome::Lost,
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 
 use payouts_model::{ErrorCode, Failure};
 
+use super::room::NoRoom;
 use super::writing::WriteError;
 
 /// Why an attempt ended without a file.
@@ -16,6 +17,11 @@ use super::writing::WriteError;
 pub(super) enum Broken {
     /// The claim is not ours any more: nothing may be written.
     Lost,
+    /// Its slot takes smaller ones only: it waits for another.
+    TooLarge {
+        /// The rows that were counted.
+        rows_expected: u64,
+    },
     /// Something went wrong.
     Fault(Fault),
 }
@@ -79,6 +85,21 @@ impl Fault {
         Self::lasting(ErrorCode::LedgerUnreadable, false, message, cause)
     }
 
+    /// A limit of room is reached, which the caller is told.
+    fn no_room(no_room: &NoRoom, cause: String) -> Self {
+        let message = match no_room {
+            NoRoom::Tenant { .. } => {
+                format!(
+                    "{no_room}, and this one does not fit. Delete exports that you have downloaded, or narrow the filter."
+                )
+            }
+            NoRoom::All { .. } => {
+                format!("{no_room}, and this one does not fit. Ask again once some have been deleted.")
+            }
+        };
+        Self::lasting(ErrorCode::StorageFull, true, message, cause)
+    }
+
     fn storage_full(cause: String) -> Self {
         let message = "There is no room left for the file. Ask again once the operator has made room.";
         Self::lasting(ErrorCode::StorageFull, true, message, cause)
@@ -138,7 +159,12 @@ impl From<WriteError> for Broken {
         };
         Self::Fault(match error {
             WriteError::Blob(payouts_blob::Error::StorageFull(_)) => Fault::storage_full(cause),
-            WriteError::Package(e) if full(e.kind()) => Fault::storage_full(cause),
+            WriteError::Package(e) if full(e.kind()) => {
+                match e.get_ref().and_then(|inner| inner.downcast_ref::<NoRoom>()) {
+                    Some(no_room) => Fault::no_room(no_room, cause),
+                    None => Fault::storage_full(cause),
+                }
+            }
             WriteError::Blob(_) | WriteError::Package(_) => Fault::passing_for("writing the file", cause),
             WriteError::Panicked(payload) => Fault::panicked(&*payload),
             WriteError::Abandoned => Fault::passing_for("writing the file", cause),

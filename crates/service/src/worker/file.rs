@@ -15,6 +15,7 @@ use payouts_store::Claim;
 
 use super::fault::{Broken, Fault};
 use super::heart::Progress;
+use super::slots::Slot;
 use super::trail::Trail;
 use super::writing::{Target, Writing};
 use crate::App;
@@ -24,6 +25,7 @@ use crate::App;
 pub(super) async fn make(
     app: &Arc<App>,
     claim: &Claim,
+    slot: &mut Slot,
     progress: &Arc<Progress>,
     trail: &mut Trail,
     writing: &mut Option<Writing>,
@@ -33,6 +35,9 @@ pub(super) async fn make(
     let Started { rows: rows_expected, mut chunks, complete } = started;
     // What is complete will be published before anybody could have read how far it is.
     progress.set_rows_expected(rows_expected, !complete);
+    if !slot.takes(rows_expected) {
+        return Err(Broken::TooLarge { rows_expected });
+    }
 
     trail.next("write");
     let target = Target {
@@ -41,6 +46,7 @@ pub(super) async fn make(
         stem: export.report.as_str(),
         header: app.engine.header(&plan),
         rows_expected,
+        growing: app.room.begin(&export.tenant, app.store.file_bytes(&export.tenant).await?),
     };
     let writing = writing.insert(Writing::start(app, target, progress.clone()));
     while let Some(chunk) = chunks.next().await {

@@ -2,6 +2,7 @@
 //! the files.
 
 mod bench;
+mod overload;
 mod trouble;
 
 use payouts_blob::BlobName;
@@ -152,7 +153,13 @@ async fn lasting_faults_fail_at_once() {
     stopped(stop, worker).await;
 
     let gone = bench.ask(|_| {}).await;
-    let held = bench.app.store.claim("another", 1_000, 10, bench.clock.now()).await.expect("claim").expect("one");
+    let held = bench
+        .app
+        .store
+        .claim("another", &payouts_store::ClaimTerms::any(1_000, 10), bench.clock.now())
+        .await
+        .expect("claim")
+        .expect("one");
     bench.app.store.fix_data_version(&held, 99).await.expect("write");
     bench.clock.advance_ms(1_000);
     let (stop, worker) = bench.start().await;
@@ -190,7 +197,13 @@ async fn a_lost_lease_stops_the_attempt() {
     bench.until(id, |e| e.progress.rows_expected.is_some()).await;
     // Another node finds the lease over, as after a machine that stood still.
     let later = bench.clock.now().plus_ms(bench.app.config.lease_ms);
-    let theirs = bench.app.store.claim("another", 60_000, 10, later).await.expect("claim").expect("it");
+    let theirs = bench
+        .app
+        .store
+        .claim("another", &payouts_store::ClaimTerms::any(60_000, 10), later)
+        .await
+        .expect("claim")
+        .expect("it");
     assert_eq!((theirs.export.id, theirs.fence), (id, 2));
     bench.app.signals.changed(id);
     gate.open();
@@ -239,7 +252,13 @@ async fn a_killed_service_is_taken_up_at_once() {
     let node = Node::open(bench.folder.path()).expect("the node");
     let id = bench.ask(|_| {}).await;
     // What a kill leaves: a claim, a half-written file, and a sealed one that was not published.
-    let claim = bench.app.store.claim(node.id(), 60_000, 10, bench.clock.now()).await.expect("claim").expect("it");
+    let claim = bench
+        .app
+        .store
+        .claim(node.id(), &payouts_store::ClaimTerms::any(60_000, 10), bench.clock.now())
+        .await
+        .expect("claim")
+        .expect("it");
     let sealed = BlobName::ExportFile { export: id, fence: claim.fence };
     bench.app.blobs.create(sealed).expect("create").seal(0).expect("seal");
     std::mem::forget(bench.app.blobs.create(sealed).expect("create"));

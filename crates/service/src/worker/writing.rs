@@ -8,13 +8,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use payouts_blob::BlobName;
+use payouts_blob::{BlobName, BlobWriter};
 use payouts_model::{Chunk, FileFormat, Timestamp};
 use payouts_package::{Packaged, Packager};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::heart::Progress;
+use super::room::Growing;
 use crate::App;
 
 /// Chunks between the engine and the disk: enough that neither waits for the other's next one.
@@ -55,6 +56,8 @@ pub(super) struct Target {
     pub stem: &'static str,
     pub header: Vec<u8>,
     pub rows_expected: u64,
+    /// The room that it takes while it grows.
+    pub growing: Growing,
 }
 
 /// A sealed file.
@@ -115,8 +118,8 @@ fn write(
     mut chunks: mpsc::Receiver<Message>,
     progress: &Progress,
 ) -> Result<Sealed, WriteError> {
-    let Target { name, format, stem, header, rows_expected } = target;
-    let sink = app.blobs.create(name)?;
+    let Target { name, format, stem, header, rows_expected, growing } = target;
+    let sink = Metered { inner: app.blobs.create(name)?, growing };
     let mut packager = Packager::new(format, stem, &header, sink)?.with_rows_expected(rows_expected);
     loop {
         match chunks.blocking_recv() {
@@ -131,7 +134,8 @@ fn write(
     }
     let (packaged, sink) = packager.finish()?;
     let written_at = app.clock.now();
-    sink.seal(packaged.bytes)?;
+    sink.inner.seal(packaged.bytes)?;
+    sink.growing.keep();
     if packaged.totals.rows >= ROWS_PER_GIVING_BACK {
         // The manifest is next: it needs not lie on top of what the chunks needed.
         payouts_memory::give_back();
@@ -145,5 +149,24 @@ fn give_back_after(rows: u64) {
     if since >= ROWS_PER_GIVING_BACK {
         ROWS_SINCE_GIVING_BACK.store(0, Ordering::Relaxed);
         payouts_memory::give_back();
+    }
+}
+
+/// A blob that grows within its room.
+struct Metered {
+    inner: Box<dyn BlobWriter>,
+    growing: Growing,
+}
+
+impl io::Write for Metered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.growing.grow(bytes.len() as u64).map_err(|e| io::Error::new(io::ErrorKind::StorageFull, e))?;
+        let written = self.inner.write(bytes)?;
+        self.growing.shrink((bytes.len() - written) as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }

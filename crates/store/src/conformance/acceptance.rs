@@ -5,8 +5,8 @@ use std::sync::Arc;
 use payouts_model::{ErrorCode, PrincipalId, ReportName, Status, TenantId};
 
 use super::{
-    ATTEMPTS_MAX, Fixture, LEASE_MS, LOST_MAX, QUEUE_MAX, accept, after, claim, completion, everything, failure, id,
-    key, request, request_of, see,
+    ATTEMPTS_MAX, Fixture, LIMITS, TERMS, accept, after, claim, completion, everything, failure, id, key, limit,
+    request, request_of, see,
 };
 use crate::{Accepted, CreateExport, IDEMPOTENCY_KEY_MS, LetGo};
 
@@ -29,11 +29,11 @@ pub async fn new_exports_are_queued(fixture: &dyn Fixture) {
 pub async fn same_key_replays(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let first = accept(&*store, keyed(0, "k", "d")).await;
-    assert_eq!(store.accept(keyed(1, "k", "d"), QUEUE_MAX).await.unwrap(), Accepted::Replayed(first.clone()));
-    assert_eq!(store.accept(keyed(2, "k", "other"), QUEUE_MAX).await.unwrap(), Accepted::KeyReused);
+    assert_eq!(store.accept(keyed(1, "k", "d"), LIMITS).await.unwrap(), Accepted::Replayed(first.clone()));
+    assert_eq!(store.accept(keyed(2, "k", "other"), LIMITS).await.unwrap(), Accepted::KeyReused);
     let held = claim(&*store, after(10)).await;
     assert!(store.complete(&held, completion(&held, 3), after(20)).await.unwrap());
-    match store.accept(keyed(3, "k", "d"), QUEUE_MAX).await.unwrap() {
+    match store.accept(keyed(3, "k", "d"), LIMITS).await.unwrap() {
         Accepted::Replayed(export) => assert_eq!((export.id, export.status), (first.id, Status::Completed)),
         other => panic!("{other:?}"),
     }
@@ -58,7 +58,7 @@ pub async fn key_holds_a_day(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let first = accept(&*store, keyed(0, "k", "d")).await;
     let late = CreateExport { created_at: after(IDEMPOTENCY_KEY_MS - 1), ..keyed(1, "k", "d") };
-    assert_eq!(store.accept(late.clone(), QUEUE_MAX).await.unwrap(), Accepted::Replayed(first));
+    assert_eq!(store.accept(late.clone(), LIMITS).await.unwrap(), Accepted::Replayed(first));
     accept(&*store, CreateExport { created_at: after(IDEMPOTENCY_KEY_MS), ..late }).await;
 }
 
@@ -75,12 +75,15 @@ pub async fn full_queue_refuses(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let first = accept(&*store, keyed(0, "k", "d")).await;
     accept(&*store, request(1)).await;
-    assert_eq!(store.accept(request(2), 2).await.unwrap(), Accepted::QueueFull { limit: 2 });
+    assert_eq!(store.accept(request(2), limit(2)).await.unwrap(), Accepted::QueueFull { limit: 2 });
     assert_eq!(store.find(&everything(), ReportName::Payments, id(3)).await.unwrap(), None);
-    assert_eq!(store.accept(keyed(3, "k", "d"), 2).await.unwrap(), Accepted::Replayed(first));
-    assert!(matches!(store.accept(request_of("u", 4), 2).await.unwrap(), Accepted::New { .. }));
-    store.claim("node", LEASE_MS, LOST_MAX, after(10)).await.unwrap().unwrap();
-    assert!(matches!(store.accept(request(5), 2).await.unwrap(), Accepted::New { .. }), "a running one is not queued");
+    assert_eq!(store.accept(keyed(3, "k", "d"), limit(2)).await.unwrap(), Accepted::Replayed(first));
+    assert!(matches!(store.accept(request_of("u", 4), limit(2)).await.unwrap(), Accepted::New { .. }));
+    store.claim("node", &TERMS, after(10)).await.unwrap().unwrap();
+    assert!(
+        matches!(store.accept(request(5), limit(2)).await.unwrap(), Accepted::New { .. }),
+        "a running one is not queued"
+    );
 }
 
 /// Fifty at once with one key: one Export.
@@ -89,7 +92,7 @@ pub async fn fifty_with_one_key_make_one(fixture: &dyn Fixture) {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..50 {
         let store = Arc::clone(&stores[n as usize % 2]);
-        tasks.spawn(async move { store.accept(keyed(n, "k", "d"), QUEUE_MAX).await.unwrap() });
+        tasks.spawn(async move { store.accept(keyed(n, "k", "d"), LIMITS).await.unwrap() });
     }
     let (mut new, mut replayed) = (Vec::new(), Vec::new());
     for answer in tasks.join_all().await {
@@ -111,7 +114,7 @@ pub async fn limit_is_exact_among_many(fixture: &dyn Fixture) {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..64 {
         let store = Arc::clone(&stores[n as usize % 2]);
-        tasks.spawn(async move { store.accept(request(n), 40).await.unwrap() });
+        tasks.spawn(async move { store.accept(request(n), limit(40)).await.unwrap() });
     }
     let (mut places, mut refused) = (Vec::new(), 0);
     for answer in tasks.join_all().await {
@@ -124,9 +127,12 @@ pub async fn limit_is_exact_among_many(fixture: &dyn Fixture) {
     places.sort_unstable();
     assert_eq!((places, refused), ((1..=40).collect(), 24));
     let held = claim(&*stores[0], after(100)).await;
-    assert!(matches!(stores[1].accept(request(100), 40).await.unwrap(), Accepted::New { queue_position: 40, .. }));
+    assert!(matches!(
+        stores[1].accept(request(100), limit(40)).await.unwrap(),
+        Accepted::New { queue_position: 40, .. }
+    ));
     stores[1].delete(&everything(), ReportName::Payments, held.export.id, after(110)).await.unwrap();
-    assert_eq!(stores[0].accept(request(101), 40).await.unwrap(), Accepted::QueueFull { limit: 40 });
+    assert_eq!(stores[0].accept(request(101), limit(40)).await.unwrap(), Accepted::QueueFull { limit: 40 });
 }
 
 /// An id that is taken fails its own request; those that come with it are accepted.
@@ -137,7 +143,7 @@ pub async fn one_callers_fault_is_its_own(fixture: &dyn Fixture) {
     for n in 0..20 {
         let store = Arc::clone(&store);
         let id = if n == 10 { taken.id } else { request(n + 1).id };
-        tasks.spawn(async move { (n, store.accept(CreateExport { id, ..request(n + 1) }, QUEUE_MAX).await) });
+        tasks.spawn(async move { (n, store.accept(CreateExport { id, ..request(n + 1) }, LIMITS).await) });
     }
     for (n, answer) in tasks.join_all().await {
         assert_eq!(matches!(answer, Ok(Accepted::New { .. })), n != 10, "{n}: {answer:?}");
@@ -149,7 +155,7 @@ pub async fn one_callers_fault_is_its_own(fixture: &dyn Fixture) {
 /// Who asks first is queued first, also among those that wait together.
 pub async fn order_is_kept(fixture: &dyn Fixture) {
     let store = fixture.open().await;
-    let ask = |n| store.accept(request(n), QUEUE_MAX);
+    let ask = |n| store.accept(request(n), LIMITS);
     let answers = tokio::join!(biased; ask(3), ask(0), ask(2), ask(1), ask(5), ask(4));
     let (a, b, c, d, e, f) = answers;
     for (n, answer) in [a, b, c, d, e, f].into_iter().enumerate() {
@@ -166,7 +172,7 @@ pub async fn callers_may_go_away(fixture: &dyn Fixture) {
     let mut tasks = Vec::new();
     for n in 0..60 {
         let store = Arc::clone(&store);
-        tasks.push(tokio::spawn(async move { store.accept(request(n), QUEUE_MAX).await.unwrap() }));
+        tasks.push(tokio::spawn(async move { store.accept(request(n), LIMITS).await.unwrap() }));
     }
     tokio::task::yield_now().await;
     for task in tasks.iter().step_by(2) {
@@ -181,6 +187,6 @@ pub async fn callers_may_go_away(fixture: &dyn Fixture) {
     places.sort_unstable();
     assert!((30..=60).contains(&listed.total));
     assert_eq!(places, (1..=listed.total).collect::<Vec<_>>());
-    let Accepted::New { queue_position, .. } = store.accept(request(70), QUEUE_MAX).await.unwrap() else { panic!() };
+    let Accepted::New { queue_position, .. } = store.accept(request(70), LIMITS).await.unwrap() else { panic!() };
     assert_eq!(queue_position, listed.total + 1);
 }

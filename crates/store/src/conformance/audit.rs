@@ -83,9 +83,9 @@ pub async fn nothing_is_recorded_that_was_not_done(fixture: &dyn Fixture) {
     accept(&*store, keyed.clone()).await;
     store.grant(&[grant("1")], &by()).await.unwrap();
     let before = entries(&*store).await;
-    store.accept(CreateExport { id: id(50), ..keyed.clone() }, 10).await.unwrap();
-    store.accept(CreateExport { id: id(51), idempotency: key("k", "other"), ..keyed }, 10).await.unwrap();
-    store.accept(request(1), 1).await.unwrap();
+    store.accept(CreateExport { id: id(50), ..keyed.clone() }, super::limit(10)).await.unwrap();
+    store.accept(CreateExport { id: id(51), idempotency: key("k", "other"), ..keyed }, super::limit(10)).await.unwrap();
+    store.accept(request(1), super::limit(1)).await.unwrap();
     store.delete(&everything(), ReportName::Payments, ExportId(uuid::Uuid::nil()), START).await.unwrap();
     store.grant(&[grant("1")], &by()).await.unwrap();
     store.revoke(&[grant("2")], &by()).await.unwrap();

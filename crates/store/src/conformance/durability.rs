@@ -3,7 +3,7 @@
 use payouts_model::{ErrorCode, Grant, Pair, ReportName, Role, Scope, Status, TenantId, Warning};
 
 use super::{
-    ATTEMPTS_MAX, Fixture, START, accept, after, by, claim, completion, everything, failure, key, request, see,
+    ATTEMPTS_MAX, Fixture, START, accept, after, by, claim, completion, everything, failure, key, limit, request, see,
 };
 use crate::{Accepted, CreateExport, LetGo};
 
@@ -39,7 +39,7 @@ pub async fn everything_survives_a_new_store(fixture: &dyn Fixture) {
     let manifest = store.manifest(&everything(), ReportName::Payments, done.id).await.unwrap();
     assert_eq!(manifest.as_deref(), Some("{\"rowCount\":3}"));
     let again = CreateExport { idempotency: key("k", "d"), ..request(3) };
-    assert!(matches!(store.accept(again, 10).await.unwrap(), Accepted::Replayed(_)));
+    assert!(matches!(store.accept(again, limit(10)).await.unwrap(), Accepted::Replayed(_)));
 }
 
 /// Two stores on one database: what one writes the other reads, grants too.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use payouts_model::{ErrorCode, Status};
 
 use super::{
-    ATTEMPTS_MAX, Fixture, LEASE_MS, LOST_MAX, START, accept, after, claim, completion, everything, failure, id,
-    request, request_of, see, try_claim,
+    ATTEMPTS_MAX, Fixture, LEASE_MS, LOST_MAX, START, TERMS, accept, after, claim, completion, everything, failure, id,
+    limit, request, request_of, see, try_claim,
 };
 use crate::{LetGo, Store};
 
@@ -63,7 +63,7 @@ pub async fn ended_leases_are_claimed_again(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     accept(&*store, request(0)).await;
     let first = claim(&*store, START).await;
-    assert_eq!(store.next_due().await.unwrap(), Some(after(LEASE_MS)));
+    assert_eq!(store.next_due(None).await.unwrap(), Some(after(LEASE_MS)));
     assert_eq!(try_claim(&*store, after(LEASE_MS - 1)).await, None);
     let second = claim(&*store, after(LEASE_MS)).await;
     assert_eq!(second.export.id, first.export.id);
@@ -93,10 +93,10 @@ pub async fn taken_back_at_once(fixture: &dyn Fixture) {
     accept(&*store, request(0)).await;
     accept(&*store, request(1)).await;
     let ours = claim(&*store, START).await;
-    let theirs = store.claim("other", LEASE_MS, LOST_MAX, START).await.unwrap().unwrap();
+    let theirs = store.claim("other", &TERMS, START).await.unwrap().unwrap();
     assert_eq!(store.take_back("node", after(1)).await.unwrap(), 1);
     assert_eq!(store.take_back("node", after(1)).await.unwrap(), 0);
-    assert_eq!(store.next_due().await.unwrap(), Some(after(1)));
+    assert_eq!(store.next_due(None).await.unwrap(), Some(after(1)));
     assert!(!store.heartbeat(&ours, 1, None, LEASE_MS, after(1)).await.unwrap(), "the dead one's write");
     let again = claim(&*store, after(1)).await;
     assert_eq!((again.export.id, again.export.lost_leases), (ours.export.id, 1));
@@ -106,13 +106,13 @@ pub async fn taken_back_at_once(fixture: &dyn Fixture) {
 /// A retry is not claimed before its time, and says when that is.
 pub async fn delays_are_honoured(fixture: &dyn Fixture) {
     let store = fixture.open().await;
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(None).await.unwrap(), None);
     accept(&*store, request(0)).await;
-    assert_eq!(store.next_due().await.unwrap(), None, "a queued one needs no waiting");
+    assert_eq!(store.next_due(None).await.unwrap(), None, "a queued one needs no waiting");
     let held = claim(&*store, START).await;
     let how = LetGo::Retry { failure: failure(ErrorCode::Internal), manifest: None, not_before: after(500) };
     assert_eq!(store.let_go(&held, how, ATTEMPTS_MAX, after(1)).await.unwrap(), Some(Status::Processing));
-    assert_eq!(store.next_due().await.unwrap(), Some(after(500)));
+    assert_eq!(store.next_due(None).await.unwrap(), Some(after(500)));
     assert_eq!(try_claim(&*store, after(499)).await, None);
     let again = claim(&*store, after(500)).await;
     assert_eq!((again.export.failed_attempts, again.export.lost_leases), (1, 0));
@@ -124,7 +124,7 @@ pub async fn handed_back_at_once(fixture: &dyn Fixture) {
     accept(&*store, request(0)).await;
     let held = claim(&*store, START).await;
     assert_eq!(store.let_go(&held, LetGo::HandBack, ATTEMPTS_MAX, after(1)).await.unwrap(), Some(Status::Processing));
-    let again = store.claim("other", LEASE_MS, LOST_MAX, after(1)).await.unwrap().unwrap();
+    let again = store.claim("other", &TERMS, after(1)).await.unwrap().unwrap();
     assert_eq!((again.export.failed_attempts, again.export.lost_leases, again.fence), (0, 0, 2));
 }
 
@@ -157,7 +157,7 @@ pub async fn positions_in_long_queues(fixture: &dyn Fixture) {
     for n in 0..QUEUED {
         let store = Arc::clone(&store);
         let create = if n % 5 == 0 { request_of("other", n) } else { request(n) };
-        tasks.spawn(async move { store.accept(create, 10_000).await.unwrap() });
+        tasks.spawn(async move { store.accept(create, limit(10_000)).await.unwrap() });
     }
     tasks.join_all().await;
     let viewer = everything();

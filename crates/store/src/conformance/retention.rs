@@ -2,7 +2,7 @@
 
 use payouts_model::{ReportName, Status};
 
-use super::{Fixture, QUEUE_MAX, accept, after, by, claim, completion, everything, id, key, request, see};
+use super::{Fixture, LIMITS, accept, after, by, claim, completion, everything, id, key, request, see};
 use crate::{Accepted, CreateExport, Deleted, Due, DueWhat, FILE_EXPIRED_WARNING, IDEMPOTENCY_KEY_MS, Store};
 
 async fn completed(store: &dyn Store, n: u32, expires_ms: i64) {
@@ -55,7 +55,7 @@ pub async fn keys_are_purged_after_a_day(fixture: &dyn Fixture) {
     assert_eq!(store.purge_keys(after(IDEMPOTENCY_KEY_MS - 1)).await.unwrap(), 0);
     assert_eq!(store.purge_keys(after(IDEMPOTENCY_KEY_MS)).await.unwrap(), 1);
     let again = CreateExport { idempotency: key("k", "other"), ..request(1) };
-    assert!(matches!(store.accept(again, QUEUE_MAX).await.unwrap(), Accepted::New { .. }));
+    assert!(matches!(store.accept(again, LIMITS).await.unwrap(), Accepted::New { .. }));
 }
 
 /// A held Export keeps row, manifest and file, whoever wants to delete it; a released one goes in

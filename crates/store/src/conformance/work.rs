@@ -42,7 +42,7 @@ pub async fn progress_never_goes_back(fixture: &dyn Fixture) {
     assert_eq!(see(&*store, made).await.progress, Progress { rows_done: 10, rows_expected: Some(100) });
     assert!(store.heartbeat(&second, 11, None, LEASE_MS, after(4 + LEASE_MS)).await.unwrap());
     assert_eq!(see(&*store, made).await.progress.rows_done, 11);
-    assert_eq!(store.next_due().await.unwrap(), Some(after(4 + 2 * LEASE_MS)), "the lease was renewed");
+    assert_eq!(store.next_due(None).await.unwrap(), Some(after(4 + 2 * LEASE_MS)), "the lease was renewed");
 }
 
 /// Completing publishes file, manifest and exact progress.
@@ -60,7 +60,7 @@ pub async fn completing_publishes(fixture: &dyn Fixture) {
     assert_eq!((seen.warnings, seen.file_expires_at), (vec![warning], Some(done.file_expires_at)));
     assert!(store.owns_file(made.id, held.fence).await.unwrap());
     assert!(!store.owns_file(made.id, held.fence + 1).await.unwrap());
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(None).await.unwrap(), None);
     assert!(!store.complete(&held, completion(&held, 1), after(6)).await.unwrap(), "once is all");
     assert_eq!(store.let_go(&held, LetGo::HandBack, ATTEMPTS_MAX, after(6)).await.unwrap(), None);
 }
@@ -124,7 +124,7 @@ pub async fn failing_is_final(fixture: &dyn Fixture) {
     assert_eq!((seen.status, seen.failed_attempts), (Status::Failed, 0));
     let manifest = store.manifest(&everything(), ReportName::Payments, made).await.unwrap();
     assert_eq!(manifest.as_deref(), Some("{\"a\":1}"));
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(None).await.unwrap(), None);
 }
 
 /// A deletion ends a running claim: its writes say so and bring nothing back.

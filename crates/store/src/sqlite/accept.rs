@@ -21,7 +21,7 @@ use self::batch::Decision;
 use super::rows::ScopeCache;
 use super::{SqliteStore, WriteTx, at};
 use crate::audit::Record;
-use crate::{Accepted, CreateExport, Error};
+use crate::{AcceptLimits, Accepted, CreateExport, Error};
 
 const ACCEPT: &str = "accept an export";
 /// Callers in one transaction. Other writes wait for no more than this; at some twenty
@@ -40,7 +40,7 @@ struct Waiting {
     create: CreateExport,
     /// What the audit record is to say of it: made by the caller, so that the writer need not.
     record: String,
-    tenant_queue_max: u64,
+    limits: AcceptLimits,
     answer: oneshot::Sender<Result<Accepted, Error>>,
 }
 
@@ -58,11 +58,11 @@ impl Line {
 }
 
 impl SqliteStore {
-    pub(super) async fn accept_export(&self, create: CreateExport, tenant_queue_max: u64) -> Result<Accepted, Error> {
+    pub(super) async fn accept_export(&self, create: CreateExport, limits: AcceptLimits) -> Result<Accepted, Error> {
         let (answer, answered) = oneshot::channel();
         let gone = |aborted| at(ACCEPT, aborted)(sqlx::Error::WorkerCrashed);
         let record = Record::accepted(&create).to_text();
-        self.line.0.send(Waiting { create, record, tenant_queue_max, answer }).await.map_err(|_| gone(true))?;
+        self.line.0.send(Waiting { create, record, limits, answer }).await.map_err(|_| gone(true))?;
         answered.await.unwrap_or_else(|_| Err(gone(false)))
     }
 }
@@ -168,7 +168,7 @@ fn answer(batch: impl IntoIterator<Item = Waiting>, decisions: Vec<Decision>) {
             Decision::New { queue_position } => Ok(Accepted::New { export: batch::queued(create), queue_position }),
             Decision::Replayed(export) => Ok(Accepted::Replayed(*export)),
             Decision::KeyReused => Ok(Accepted::KeyReused),
-            Decision::QueueFull { limit } => Ok(Accepted::QueueFull { limit }),
+            Decision::Full(full) => Ok(*full),
             Decision::Unreadable(error) => Err(error),
         };
         drop(answer.send(accepted));

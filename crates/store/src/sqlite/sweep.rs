@@ -1,11 +1,11 @@
 //! Retention: files, Exports and keys whose time is over.
 
 use payouts_model::export::Move;
-use payouts_model::{ExportId, Status, Timestamp, Warning};
+use payouts_model::{ExportId, Status, TenantId, Timestamp, Warning};
 
 use super::rows::{count, json, number, states, to_json};
 use super::{SqliteStore, at, commit};
-use crate::{Error, FILE_EXPIRED_WARNING, IDEMPOTENCY_KEY_MS};
+use crate::{Error, FILE_EXPIRED_WARNING, FileBytes, IDEMPOTENCY_KEY_MS};
 
 const SWEEP: &str = "sweep";
 
@@ -25,6 +25,20 @@ impl SqliteStore {
         .await
         .map_err(at(SWEEP, true))?;
         Ok(owners > 0)
+    }
+
+    pub(super) async fn published_bytes(&self, tenant: &TenantId) -> Result<FileBytes, Error> {
+        const COUNT: &str = "count the bytes of files";
+        let mut reader = self.reader(COUNT).await?;
+        let (own, total): (i64, i64) = sqlx::query_as(
+            "SELECT coalesce(sum(bytes) FILTER (WHERE tenant = ?1), 0), coalesce(sum(bytes), 0) FROM file_bytes",
+        )
+        .bind(tenant.as_str())
+        .fetch_one(&mut *reader)
+        .await
+        .map_err(at(COUNT, true))?;
+        let what = || "bytes of files".to_owned();
+        Ok(FileBytes { tenant: number(own, what)?, total: number(total, what)? })
     }
 
     pub(super) async fn mark_expired(&self, now: Timestamp, max: u64) -> Result<Vec<(ExportId, u64)>, Error> {

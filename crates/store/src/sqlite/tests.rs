@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{FILE_NAME, SqliteStore};
-use crate::conformance::{Fixture, accept, by, request, see};
+use crate::conformance::{Fixture, accept, by, limit, request, see};
 use crate::{Error, Store};
 
 /// A data directory of its own.
@@ -99,22 +99,38 @@ async fn what_is_no_database_is_refused_and_left_alone() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }
 
-/// Every step of a claim reads through the index of the queue, so that the queue's length does
-/// not matter.
+async fn steps(store: &SqliteStore, sql: &str) -> Vec<String> {
+    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+        .fetch_all(&store.readers)
+        .await
+        .unwrap();
+    plan.into_iter().map(|(.., step)| step).collect()
+}
+
+/// A claim walks over what was begun, which is little, and steps from head to head of the queues:
+/// the queues' length does not matter. Nothing walks over the Exports.
 #[tokio::test]
 async fn claims_read_heads_of_queues() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).await.unwrap();
-    let plan: Vec<(i64, i64, i64, String)> =
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", super::work::NEXT_CANDIDATE)))
-            .fetch_all(&store.readers)
-            .await
-            .unwrap();
-    let scans: Vec<_> = plan.iter().map(|(.., step)| step).filter(|step| step.starts_with("SCAN")).collect();
-    let expected = |step: &str| ["SCAN steps", "SCAN tenants", "SCAN heads"].iter().any(|s| step.starts_with(s));
-    assert!(scans.iter().all(|step| expected(step)), "{plan:#?}");
-    let searched = plan.iter().filter(|(.., step)| step.contains("INDEX exports_open")).count();
-    assert!(searched >= 5, "{plan:#?}");
+    let plan = steps(&store, super::claim::NEXT_CANDIDATE).await;
+    let small = ["begun", "queues", "q", "h", "of_tenant", "of_principal"].map(|t| format!("SCAN {t}"));
+    // The one is little; of the other only the first entry is read, as LIMIT 1 says.
+    let (begun, first) = ("SCAN exports USING INDEX exports_begun", "SCAN n USING COVERING INDEX exports_queued");
+    for step in plan.iter().filter(|step| step.starts_with("SCAN")) {
+        assert!(step == begun || step == first || small.contains(step), "{step}: {plan:#?}");
+    }
+    for once in [begun, first] {
+        assert_eq!(plan.iter().filter(|s| *s == once).count(), 1, "{plan:#?}");
+    }
+    // From one head to the next: a seek to the first entry beyond this pair.
+    let next = "SEARCH n USING COVERING INDEX exports_queued ((tenant,principal)>(?,?))";
+    assert!(plan.iter().any(|s| s == next), "{plan:#?}");
+    for seek in ["SEARCH e USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH turns USING PRIMARY KEY (tenant=?)"] {
+        assert!(plan.iter().any(|s| s == seek), "{seek}: {plan:#?}");
+    }
+    let due = steps(&store, super::claim::EARLIEST_DUE).await;
+    assert!(due.len() == 1 && due[0].ends_with("exports USING INDEX exports_begun"), "{due:?}");
 }
 
 /// Lengths and places of queues are sums over blocks and parts of one, never walks over the table.
@@ -123,12 +139,7 @@ async fn queue_lengths_and_places_read_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).await.unwrap();
     for sql in [super::read::POSITIONS, super::accept::BEFORE] {
-        let plan: Vec<(i64, i64, i64, String)> =
-            sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
-                .fetch_all(&store.readers)
-                .await
-                .unwrap();
-        let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+        let steps = steps(&store, sql).await;
         assert!(steps.iter().any(|s| s.starts_with("SEARCH b USING PRIMARY KEY")), "{steps:#?}");
         let scans = steps.iter().filter(|s| s.starts_with("SCAN"));
         assert!(scans.clone().all(|s| s.contains("VIRTUAL TABLE")), "{steps:#?}");
@@ -173,9 +184,10 @@ async fn a_database_of_the_first_version_is_brought_up() {
     old.close().await.unwrap();
     let store = SqliteStore::open(folder.path()).await.unwrap();
     let new = crate::CreateExport { id: crate::conformance::id(10_000), ..request(1) };
-    let accepted = store.accept(new.clone(), 1_001).await.unwrap();
+    let accepted = store.accept(new.clone(), limit(1_001)).await.unwrap();
     assert!(matches!(accepted, crate::Accepted::New { queue_position: 1_001, .. }), "{accepted:?}");
-    let full = store.accept(crate::CreateExport { id: crate::conformance::id(10_001), ..new }, 1_001).await.unwrap();
+    let full =
+        store.accept(crate::CreateExport { id: crate::conformance::id(10_001), ..new }, limit(1_001)).await.unwrap();
     assert_eq!(full, crate::Accepted::QueueFull { limit: 1_001 });
 }
 
@@ -216,7 +228,7 @@ async fn callers_of_a_closed_store_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).await.unwrap();
     store.close().await;
-    let error = store.accept(request(0), 10).await.unwrap_err();
+    let error = store.accept(request(0), limit(10)).await.unwrap_err();
     assert!(matches!(error, Error::Database { aborted: true, .. }), "{error:?}");
 }
 
@@ -266,7 +278,7 @@ async fn nothing_is_done_without_its_record() {
         .execute(&store.writer)
         .await
         .unwrap();
-    let refused = store.accept(request(1), 10).await.unwrap_err();
+    let refused = store.accept(request(1), limit(10)).await.unwrap_err();
     assert!(matches!(refused, Error::Database { aborted: true, .. }), "{refused:?}");
     let now = crate::conformance::START;
     store.delete(&everything(), ReportName::Payments, made.id, now).await.unwrap_err();

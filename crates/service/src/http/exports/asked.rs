@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::{HeaderMap, header};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
+use crate::config::Limits;
 use crate::http::error::{Detail, Error};
 use crate::http::params::{ExportParams, pairs};
 
@@ -62,7 +64,7 @@ impl Asked {
     ) -> Result<Self, Error> {
         let report = app.catalog.report(report);
         let mut params = ExportParams::parse(raw_query, report)?;
-        let filter_of_body = read_body(headers, body, app.config.limits.body_bytes).await?;
+        let filter_of_body = read_body(headers, body, &app.config.limits).await?;
         let request_digest = digest(report.name, raw_query, filter_of_body.as_deref())?;
         if let Some(text) = filter_of_body {
             if params.filter.is_some() {
@@ -118,15 +120,23 @@ impl Asked {
 
 /// The filter of a JSON body; `None` if there is no body. An empty body is no body, whatever its
 /// media type.
-async fn read_body(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Option<String>, Error> {
-    let too_large =
-        || Error::new(ErrorCode::BodyTooLarge, format!("The body is larger than {bytes_max} bytes.")).target("body");
+async fn read_body(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Option<String>, Error> {
+    let (bytes_max, seconds) = (limits.body_bytes, limits.body_seconds);
+    let too_large = || {
+        let message = format!("The body is larger than {bytes_max} bytes (limits.body_bytes). Narrow the filter.");
+        Error::new(ErrorCode::BodyTooLarge, message).target("body")
+    };
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if declared.is_some_and(|n| n > bytes_max as u64) {
         return Err(too_large());
     }
-    let bytes = match Limited::new(body, bytes_max).collect().await {
+    let collected = tokio::time::timeout(Duration::from_secs(seconds), Limited::new(body, bytes_max).collect());
+    let collected = collected.await.map_err(|_| {
+        let message = format!("The body took longer than {seconds} s (limits.body_seconds). Send it at once.");
+        Error::new(ErrorCode::RequestTimeout, message).target("body")
+    })?;
+    let bytes = match collected {
         Ok(collected) => collected.to_bytes(),
         Err(e) if e.is::<LengthLimitError>() => return Err(too_large()),
         Err(_) => {

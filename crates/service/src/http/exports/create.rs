@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use payouts_model::{ErrorCode, Export, ExportId, Role, Scope, Viewer};
-use payouts_store::{Accepted, CreateExport, IdempotencyKey, Visible};
+use payouts_store::{AcceptLimits, Accepted, CreateExport, IdempotencyKey, Visible};
 
 use super::asked::Asked;
 use crate::app::App;
+use crate::config::Limits;
 use crate::http::base_url::BaseUrl;
 use crate::http::error::Error;
 use crate::http::extract::{Reported, Viewing};
@@ -49,7 +50,7 @@ pub async fn create(
         idempotency: key.map(|key| IdempotencyKey { key, request_digest: asked.request_digest }),
         created_at: now,
     };
-    let (visible, replayed) = match app.store.accept(create, app.config.limits.tenant_queue_max).await? {
+    let (visible, replayed) = match app.store.accept(create, accept_limits(&app.config.limits)).await? {
         Accepted::New { export, queue_position } => {
             tracing::info!(export.id = %export.id, tenant.id = %export.tenant, report = %export.report, "accepted");
             app.signals.work.notify_one();
@@ -63,6 +64,8 @@ pub async fn create(
         }
         Accepted::KeyReused => return Err(key_reused()),
         Accepted::QueueFull { limit } => return Err(queue_full(limit)),
+        Accepted::ServiceQueueFull { limit } => return Err(service_queue_full(limit)),
+        Accepted::StorageFull { limit_bytes } => return Err(no_room(limit_bytes)),
     };
     let (mut response, _) = super::answer(&app, &base, &viewer, &visible, now);
     *response.status_mut() = StatusCode::ACCEPTED;
@@ -120,11 +123,33 @@ fn key_reused() -> Error {
     Error::new(ErrorCode::IdempotencyKeyReused, message).target("ms-requestid")
 }
 
+fn accept_limits(limits: &Limits) -> AcceptLimits {
+    AcceptLimits {
+        tenant_queue_max: limits.tenant_queue_max,
+        queue_max: limits.queue_max,
+        tenant_files_bytes: limits.tenant_files_bytes,
+    }
+}
+
 fn queue_full(limit: u64) -> Error {
     let message = format!(
-        "{limit} exports of your tenant are queued, which is the limit. Wait until some have run, or delete some."
+        "{limit} exports of your tenant are queued, which is the limit (limits.tenant_queue_max). \
+         Wait until some have run, or delete some."
     );
     Error::new(ErrorCode::TooManyRequests, message).retry_after(30)
+}
+
+fn service_queue_full(limit: u64) -> Error {
+    let message = format!("{limit} exports are queued in all, which is the limit (limits.queue_max). Try again later.");
+    Error::new(ErrorCode::Unavailable, message).retry_after(30)
+}
+
+fn no_room(limit_bytes: u64) -> Error {
+    let message = format!(
+        "The files of your tenant take all the room they may, {limit_bytes} bytes (limits.tenant_files_bytes). \
+         Delete exports that you have downloaded, or wait until their retention is over."
+    );
+    Error::new(ErrorCode::StorageLimit, message).retry_after(60)
 }
 
 #[cfg(test)]

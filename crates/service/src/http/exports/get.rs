@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::http::base_url::BaseUrl;
 use crate::http::error::Error;
 use crate::http::extract::{Identified, Looking, Reported};
+use crate::http::standing::Standing;
 
 /// The longest that `Prefer: wait=N` is obeyed.
 pub const WAIT_SECONDS_MAX: u64 = 60;
@@ -31,14 +32,19 @@ pub async fn get(
     Looking(mut viewer): Looking,
     Identified(id): Identified,
     base: BaseUrl,
+    axum::Extension(standing): axum::Extension<Standing>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let wait = prefer_wait_seconds(&headers);
+    // Whoever waits takes no place among those that are answered, but one of those that wait; if
+    // there is none, the wish is not obeyed.
+    let wait =
+        prefer_wait_seconds(&headers).and_then(|n| app.http.held.enter(&viewer.tenant).ok().map(|place| (n, place)));
     let found = app.store.find(&viewer, report, id).await?;
     app.tokens.count_look(&viewer, found.as_ref().map(|v| v.export.id), app.clock.now())?;
     let mut visible = found.ok_or_else(Error::export_not_found)?;
-    if let Some(seconds) = wait.filter(|_| !visible.export.status.ended()) {
-        held(&app, &viewer, &visible, Duration::from_secs(seconds)).await?;
+    if let Some((seconds, _)) = wait.as_ref().filter(|_| !visible.export.status.ended()) {
+        standing.leave();
+        held(&app, &viewer, &visible, Duration::from_secs(*seconds)).await?;
         // Grants may have changed meanwhile, and a link must never go to whoever lost them.
         let (role, scope) = app.store.access(&viewer.tenant, &viewer.principal, app.clock.now()).await?;
         viewer = Viewer { role, scope, ..viewer };
@@ -54,7 +60,7 @@ pub async fn get(
             }
         }
     }
-    if let Some(seconds) = wait {
+    if let Some((seconds, _)) = wait {
         let applied = HeaderValue::from_str(&format!("wait={seconds}")).expect("digits are a header value");
         response.headers_mut().insert(PREFERENCE_APPLIED, applied);
     }

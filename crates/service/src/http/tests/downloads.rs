@@ -16,7 +16,13 @@ async fn completed(test: &TestApp) -> (String, String) {
     test.grant("t", Some("ana"), Some("1"), Role::Viewer).await;
     let one =
         format!("/v1.0/payouts/payments/{}", test.post("/v1.0/payouts/payments?fileFormat=csv", "t/ana").await.id());
-    let claim = test.app.store.claim("node", 60_000, 10, test.clock.now()).await.unwrap().unwrap();
+    let claim = test
+        .app
+        .store
+        .claim("node", &payouts_store::ClaimTerms::any(60_000, 10), test.clock.now())
+        .await
+        .unwrap()
+        .unwrap();
     let name = BlobName::ExportFile { export: claim.export.id, fence: claim.fence };
     let blobs = test.app.blobs.clone();
     tokio::task::spawn_blocking(move || {

@@ -204,7 +204,13 @@ async fn a_held_get_is_woken_by_a_change() {
         while test.app.signals.waiting() == 0 {
             tokio::task::yield_now().await;
         }
-        let claim = test.app.store.claim("node", 60_000, 10, test.clock.now()).await.unwrap().unwrap();
+        let claim = test
+            .app
+            .store
+            .claim("node", &payouts_store::ClaimTerms::any(60_000, 10), test.clock.now())
+            .await
+            .unwrap()
+            .unwrap();
         test.app.signals.changed(claim.export.id);
     };
     let (answer, ()) = tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(held, work) }).await.unwrap();

@@ -6,18 +6,17 @@ use tokio::net::TcpStream;
 use super::*;
 
 /// Serves the test's router on a free port.
-async fn serve(test: &TestApp) -> std::net::SocketAddr {
+pub(super) async fn serve(test: &TestApp) -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let acceptor =
-        crate::http::wire::Acceptor::new(test.app.http.wire.clone(), test.app.config.limits.header_bytes, None);
+    let acceptor = crate::http::wire::Acceptor::new(test.app.http.wire.clone(), &test.app.config.limits, None);
     let server = axum_server::from_tcp(listener).unwrap().acceptor(acceptor);
     tokio::spawn(server.serve(test.router.clone().into_make_service()));
     address
 }
 
 /// Sends bytes and reads to the end.
-async fn raw(address: std::net::SocketAddr, request: &[u8]) -> String {
+pub(super) async fn raw(address: std::net::SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
@@ -27,7 +26,7 @@ async fn raw(address: std::net::SocketAddr, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn request(test: &TestApp, line: &str, more: &str) -> String {
+pub(super) fn request(test: &TestApp, line: &str, more: &str) -> String {
     let token = test.token("t", "ana");
     format!("{line}\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{more}Connection: close\r\n\r\n")
 }

@@ -91,6 +91,22 @@ impl Rewriter {
         Ok(())
     }
 
+    /// Whether a head has begun and is not whole.
+    pub fn in_head(&self) -> bool {
+        self.state == State::Headers || (self.state == State::RequestLine && !self.line.is_empty())
+    }
+
+    /// The head takes too long: what came of it is marked 408, and what follows it is dropped.
+    pub fn give_up(&mut self, out: &mut Vec<u8>) {
+        if self.state == State::RequestLine {
+            write_line(out, b"GET", b"/", b"HTTP/1.1");
+        }
+        self.line.clear();
+        self.overlong = false;
+        self.head = Head { refusal: Some(408), ..Head::default() };
+        self.head_done(out);
+    }
+
     /// The client ended: whatever is left is not ours to judge.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.line);
@@ -250,7 +266,7 @@ impl Rewriter {
             write_header(out, b"connection", b"close");
         }
         out.extend_from_slice(b"\r\n");
-        if self.head.refusal == Some(400) {
+        if matches!(self.head.refusal, Some(400 | 408)) {
             self.state = State::Dropped;
             return;
         }

@@ -13,7 +13,7 @@ use payouts_model::{
     Catalog, Clock, Export, ExportId, FileFormat, PrincipalId, Role, Scope, TenantId, Timestamp, Viewer,
 };
 use payouts_package::manifest::Manifest;
-use payouts_store::{Accepted, CreateExport};
+use payouts_store::{AcceptLimits, Accepted, CreateExport};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -73,7 +73,7 @@ impl Bench {
             created_at: self.clock.now(),
         };
         change(&mut create);
-        match self.app.store.accept(create, 100).await.expect("accept") {
+        match self.app.store.accept(create, AcceptLimits::of_tenant_queue(100)).await.expect("accept") {
             Accepted::New { export, .. } => {
                 self.app.signals.work.notify_one();
                 export.id

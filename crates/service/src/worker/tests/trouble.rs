@@ -21,6 +21,8 @@ pub(super) enum Trouble {
     Panic,
     /// The writer stands still until it is let through.
     Gate,
+    /// The file is sealed, and its writer stands still before it says so.
+    Sealed,
 }
 
 /// Files that meet trouble so many times.
@@ -80,6 +82,26 @@ impl BlobWriter for GatedWriter<Box<dyn BlobWriter>> {
     }
 }
 
+struct LateWriter<W>(W, Arc<Gate>);
+
+impl io::Write for LateWriter<Box<dyn BlobWriter>> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl BlobWriter for LateWriter<Box<dyn BlobWriter>> {
+    fn seal(self: Box<Self>, size_bytes: u64) -> Result<(), payouts_blob::Error> {
+        let Self(inner, gate) = *self;
+        inner.seal(size_bytes)?;
+        gate.pass();
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl BlobStore for Troubled {
     fn create(&self, name: BlobName) -> Result<Box<dyn BlobWriter>, payouts_blob::Error> {
@@ -92,6 +114,7 @@ impl BlobStore for Troubled {
             Trouble::Full => Err(payouts_blob::Error::StorageFull(io::ErrorKind::StorageFull.into())),
             Trouble::Panic => panic!("a bug in a writer"),
             Trouble::Gate => Ok(Box::new(GatedWriter(self.inner.create(name)?, self.gate.clone()))),
+            Trouble::Sealed => Ok(Box::new(LateWriter(self.inner.create(name)?, self.gate.clone()))),
         }
     }
     async fn size(&self, name: BlobName) -> Result<u64, payouts_blob::Error> {

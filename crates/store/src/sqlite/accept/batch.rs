@@ -11,15 +11,18 @@ use sqlx::AssertSqlSafe;
 use super::Waiting;
 use crate::sqlite::rows::{ExportRow, ScopeCache, export_sql, to_json};
 use crate::sqlite::{WriteTx, audit};
-use crate::{CreateExport, Error, IDEMPOTENCY_KEY_MS, IdempotencyKey};
+use crate::{AcceptLimits, Accepted, CreateExport, Error, IDEMPOTENCY_KEY_MS, IdempotencyKey};
 
 /// What a caller is to be told once the transaction is durable.
 #[derive(Debug)]
 pub(super) enum Decision {
-    New { queue_position: u64 },
+    New {
+        queue_position: u64,
+    },
     Replayed(Box<Export>),
     KeyReused,
-    QueueFull { limit: u64 },
+    /// One of the refusals that name a limit.
+    Full(Box<Accepted>),
     Unreadable(Error),
 }
 
@@ -58,11 +61,13 @@ pub(super) async fn decide_and_insert(
 ) -> Result<Vec<Decision>, sqlx::Error> {
     let mut keys = held_keys(tx, batch).await?;
     let before = before(tx, batch).await?;
-    let mut lengths: BTreeMap<&str, u64> = before.queued.iter().map(|(tenant, n)| (tenant.as_str(), *n)).collect();
+    let mut lengths: BTreeMap<&str, (u64, u64)> =
+        before.tenants.iter().map(|(tenant, queued, bytes)| (tenant.as_str(), (*queued, *bytes))).collect();
+    let mut queued_in_all = before.queued_in_all;
     let mut decisions = Vec::with_capacity(batch.len());
     let mut new = Vec::with_capacity(batch.len());
     let mut records = Vec::with_capacity(batch.len());
-    for (place, Waiting { create, record, tenant_queue_max, .. }) in batch.iter().enumerate() {
+    for (place, Waiting { create, record, limits, .. }) in batch.iter().enumerate() {
         let keyed = key_of(create);
         if let Some((whose, key)) = keyed
             && let Some(held) = keys.get(&whose)
@@ -76,12 +81,13 @@ pub(super) async fn decide_and_insert(
             });
             continue;
         }
-        let queued = lengths.entry(create.tenant.as_str()).or_default();
-        if *queued >= *tenant_queue_max {
-            decisions.push(Decision::QueueFull { limit: *tenant_queue_max });
+        let (queued, files_bytes) = lengths.entry(create.tenant.as_str()).or_default();
+        if let Some(full) = full(limits, *queued, queued_in_all, *files_bytes) {
+            decisions.push(Decision::Full(Box::new(full)));
             continue;
         }
         *queued += 1;
+        queued_in_all += 1;
         decisions.push(Decision::New { queue_position: *queued });
         new.push(create);
         records.push(record.as_str());
@@ -95,6 +101,21 @@ pub(super) async fn decide_and_insert(
     insert_keys(tx, &new).await?;
     audit::append(tx, &records).await?;
     Ok(decisions)
+}
+
+/// The limit that is reached, if one is: the tenant's own first, as those the caller can do
+/// something about.
+fn full(limits: &AcceptLimits, queued: u64, queued_in_all: u64, files_bytes: u64) -> Option<Accepted> {
+    let AcceptLimits { tenant_queue_max, queue_max, tenant_files_bytes } = *limits;
+    if queued >= tenant_queue_max {
+        Some(Accepted::QueueFull { limit: tenant_queue_max })
+    } else if files_bytes >= tenant_files_bytes {
+        Some(Accepted::StorageFull { limit_bytes: tenant_files_bytes })
+    } else if queued_in_all >= queue_max {
+        Some(Accepted::ServiceQueueFull { limit: queue_max })
+    } else {
+        None
+    }
 }
 
 async fn replayed(tx: &mut WriteTx, scopes: &ScopeCache, by: &Holder, batch: &[Waiting]) -> Decision {
@@ -132,32 +153,43 @@ async fn held_keys<'a>(tx: &mut WriteTx, batch: &'a [Waiting]) -> Result<HashMap
     Ok(keys)
 }
 
-/// What stands before the batch: the queues of its tenants, and which of its scopes are recorded.
+/// What stands before the batch: the queues and files of its tenants, the length of all queues, and
+/// which of its scopes are recorded.
+#[derive(Default)]
 struct Before {
-    queued: Vec<(String, u64)>,
+    tenants: Vec<(String, u64, u64)>,
+    queued_in_all: u64,
     scopes: BTreeSet<String>,
 }
 
 async fn before(tx: &mut WriteTx, batch: &[Waiting]) -> Result<Before, sqlx::Error> {
     let tenants: BTreeSet<&str> = batch.iter().map(|w| w.create.tenant.as_str()).collect();
     let digests: BTreeSet<String> = batch.iter().map(|w| w.create.scope.digest()).collect();
-    let found: Vec<(bool, String, i64)> =
+    let found: Vec<(i64, String, i64, i64)> =
         sqlx::query_as(BEFORE).bind(to_json(&tenants)).bind(to_json(&digests)).fetch_all(&mut **tx).await?;
-    let mut before = Before { queued: Vec::new(), scopes: BTreeSet::new() };
-    for (of_tenant, name, n) in found {
-        if of_tenant {
-            before.queued.push((name, u64::try_from(n).unwrap_or(0)));
-        } else {
-            before.scopes.insert(name);
+    let mut before = Before::default();
+    for (kind, name, queued, bytes) in found {
+        let queued = u64::try_from(queued).unwrap_or(0);
+        match kind {
+            OF_TENANT => before.tenants.push((name, queued, u64::try_from(bytes).unwrap_or(0))),
+            OF_SCOPE => _ = before.scopes.insert(name),
+            _ => before.queued_in_all = queued,
         }
     }
     Ok(before)
 }
 
-/// The lengths of the queues of tenants, and those of some scopes that there are.
-pub(in crate::sqlite) const BEFORE: &str = "SELECT true, value, \
-     coalesce((SELECT sum(b.queued) FROM queue_blocks b WHERE b.tenant = value), 0) FROM json_each(?1) \
-     UNION ALL SELECT false, value, 0 FROM json_each(?2) WHERE EXISTS (SELECT 1 FROM scopes s WHERE s.digest = value)";
+/// Kinds of rows of [`BEFORE`]; the third is the one of all.
+const OF_TENANT: i64 = 1;
+const OF_SCOPE: i64 = 2;
+
+/// The lengths of the queues of tenants and the room of their files, the length of all queues, and
+/// those of some scopes that there are. Nothing in it walks over Exports.
+pub(in crate::sqlite) const BEFORE: &str = "SELECT 1, value, \
+     coalesce((SELECT sum(b.queued) FROM queue_blocks b WHERE b.tenant = value), 0), \
+     coalesce((SELECT f.bytes FROM file_bytes f WHERE f.tenant = value), 0) FROM json_each(?1) \
+     UNION ALL SELECT 2, value, 0, 0 FROM json_each(?2) WHERE EXISTS (SELECT 1 FROM scopes s WHERE s.digest = value) \
+     UNION ALL SELECT 3, '', l.queued, 0 FROM queue_length l WHERE l.one = 1";
 
 async fn insert_scopes(
     tx: &mut WriteTx,

@@ -67,7 +67,9 @@ async fn body(content_type: Option<&str>, text: &str) -> Result<Option<String>, 
     if let Some(value) = content_type {
         headers.insert(header::CONTENT_TYPE, value.parse().unwrap());
     }
-    read_body(&headers, Body::from(text.to_owned()), 100).await.map_err(|e| e.code())
+    let config = crate::Config::load_offline(None, &crate::config::Overrides::default()).unwrap();
+    let limits = Limits { body_bytes: 100, ..config.limits };
+    read_body(&headers, Body::from(text.to_owned()), &limits).await.map_err(|e| e.code())
 }
 
 #[tokio::test]
