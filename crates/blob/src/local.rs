@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use payouts_faults::{Point, reach};
 use payouts_model::ExportId;
 use tracing::warn;
 
@@ -77,7 +78,7 @@ impl LocalBlobs {
 
     fn delete_now(&self, name: BlobName) -> Result<(), Error> {
         let path = self.path(name);
-        match fs::remove_file(&path) {
+        match reach(Point::BlobDelete).and_then(|()| fs::remove_file(&path)) {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(Error::from_io(format!("cannot delete {}", path.display()), e)),

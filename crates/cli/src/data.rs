@@ -29,7 +29,9 @@ impl DataArgs {
     /// The configuration that they name.
     pub fn config(&self) -> Result<Config, Failure> {
         let overrides = Overrides { data_dir: self.data.clone(), ..Overrides::default() };
-        Ok(Config::load_offline(self.config.as_deref(), &overrides)?)
+        let config = Config::load_offline(self.config.as_deref(), &overrides)?;
+        arm_faults(&config)?;
+        Ok(config)
     }
 }
 
@@ -54,6 +56,15 @@ impl GlobalDataArgs {
         }
         DataArgs { data, config }.config()
     }
+}
+
+/// Arms the faults that a test asks for, and says so loudly.
+pub fn arm_faults(config: &Config) -> Result<(), Failure> {
+    let armed = payouts_faults::arm(&config.data_dir);
+    if armed.map_err(|e| Failure::usage("this is not a place for injected faults").because(e))? {
+        eprintln!("WARNING  {} is set: this process fails on purpose", payouts_faults::VARIABLE);
+    }
+    Ok(())
 }
 
 /// Now, as the system says.

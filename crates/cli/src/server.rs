@@ -1,10 +1,12 @@
 //! A service inside this process: started, reachable, stopped in order.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use payouts_model::time::SystemClock;
+use payouts_model::{Clock, Timestamp};
 use payouts_service::app::{ServeError, serve};
 use payouts_service::{App, Config};
 use tokio::sync::oneshot;
@@ -32,7 +34,7 @@ impl Server {
         let address = listener.local_addr().context("cannot ask for the port")?;
         config.listen = address;
         let scheme = config.scheme();
-        let app = App::open(config, Arc::new(SystemClock)).await.context("the service cannot start")?;
+        let app = App::open(config, clock()).await.context("the service cannot start")?;
         let (stop, stopped) = oneshot::channel();
         let wait = async move {
             // A dropped sender is a reason to stop, too.
@@ -64,6 +66,25 @@ impl Server {
         // A service that ended by itself has nobody listening here; its result tells.
         let _ = self.stop.send(());
         self.task.await.context("the service broke")?.context("the service ended")
+    }
+}
+
+/// The system's clock, or a wrong one where a test asks for that.
+fn clock() -> Arc<dyn Clock> {
+    match payouts_faults::clock_file() {
+        None => Arc::new(SystemClock),
+        Some(file) => Arc::new(WrongClock(file)),
+    }
+}
+
+/// The system's clock and as many milliseconds as a file says, which may change at any time.
+#[derive(Debug)]
+struct WrongClock(PathBuf);
+
+impl Clock for WrongClock {
+    fn now(&self) -> Timestamp {
+        let wrong_ms = std::fs::read_to_string(&self.0).ok().and_then(|text| text.trim().parse().ok());
+        SystemClock.now().plus_ms(wrong_ms.unwrap_or(0))
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use payouts_blob::BlobName;
 use payouts_blob::local::survey;
+use payouts_faults::{Point, pass};
 use payouts_model::Timestamp;
 use payouts_store::{Due, DueWhat, Store};
 use tracing::{info, warn};
@@ -157,6 +158,10 @@ fn export_cutoff(config: &Config, now: Timestamp) -> Timestamp {
 async fn expire_files(app: &App, swept: &mut Swept) -> Result<(), payouts_store::Error> {
     loop {
         let expired = app.store.expire_files(app.clock.now(), BATCH).await?;
+        if !expired.is_empty() && pass(Point::SweepExpired).await.is_err() {
+            // As if every deletion failed: their files have no owner any more.
+            continue;
+        }
         for &(export, fence) in &expired {
             // If this fails the file has no owner any more: it goes as garbage.
             swept.files_expired += u64::from(delete(app, BlobName::ExportFile { export, fence }).await);
@@ -192,6 +197,7 @@ async fn delete_garbage(app: &App, swept: &mut Swept) -> Result<(), Box<dyn std:
         let BlobName::ExportFile { export, fence } = name;
         // Owned from the claim on, before there is a file: what has no owner now never gets one.
         if !app.store.owns_file(export, fence).await? {
+            pass(Point::SweepGarbage).await?;
             swept.files_without_owner += u64::from(delete(app, name).await);
         }
     }

@@ -24,6 +24,7 @@ mod writing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use payouts_model::Timestamp;
 use payouts_store::ClaimTerms;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -38,6 +39,8 @@ use crate::{App, metrics, sweeper};
 
 /// How often a worker looks by itself for rows that another process queued, in milliseconds.
 const LOOK_EVERY_MS: i64 = 1_000;
+/// A clock that goes back by less is only being set, in milliseconds.
+const CLOCK_BACK_MS: i64 = 1_000;
 /// The shortest wait between two looks, in milliseconds.
 const LOOK_AGAIN_MS: i64 = 10;
 
@@ -79,7 +82,9 @@ pub async fn run(app: Arc<App>, node: Node, stop: Stop) {
     }
     let slots = Slots::new(&app.config);
     let attempts = TaskTracker::new();
+    let mut latest = app.clock.now();
     loop {
+        latest = keep_time(&app, latest).await;
         let slot = tokio::select! {
             biased;
             () = stop.begun() => break,
@@ -117,6 +122,31 @@ pub async fn run(app: Arc<App>, node: Node, stop: Stop) {
     }
     attempts.close();
     attempts.wait().await;
+}
+
+/// Answers the latest time seen. Where the clock has gone back since, leases and delays that it set
+/// while it was ahead are shortened: nothing waits until a wrong time comes true.
+async fn keep_time(app: &App, latest: Timestamp) -> Timestamp {
+    let now = app.clock.now();
+    if now.ms_since(latest) > -CLOCK_BACK_MS {
+        return latest.max(now);
+    }
+    match pull_back(app).await {
+        Ok(shortened) => {
+            warn!(by_ms = latest.ms_since(now), shortened, "the clock has gone back");
+            now
+        }
+        Err(error) => {
+            error!(error = &error as &dyn std::error::Error, "the clock has gone back, and leases cannot be shortened");
+            latest
+        }
+    }
+}
+
+/// Shortens leases and delays to the longest that are given now.
+async fn pull_back(app: &App) -> Result<u64, payouts_store::Error> {
+    let now = app.clock.now();
+    app.store.pull_back(now.plus_ms(app.config.lease_ms), now.plus_ms(attempt::RETRY_MAX_MS)).await
 }
 
 /// Waits until there may be something to claim.

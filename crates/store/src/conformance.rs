@@ -52,8 +52,8 @@ macro_rules! conformance_tests {
                 applying_makes_it_so, names_that_look_like_all_are_not,
                 changes_elsewhere_are_at_work_at_once;
             queue: oldest_first_within_a_tenant, fewest_running_first, tenants_take_turns, ended_leases_are_claimed_again,
-                ten_lost_leases_are_enough, taken_back_at_once, delays_are_honoured, handed_back_at_once,
-                positions_count_from_one, positions_in_long_queues, eight_claimers_take_each_once;
+                ten_lost_leases_are_enough, taken_back_at_once, a_clock_that_went_back_holds_nothing_up,
+                delays_are_honoured, handed_back_at_once, positions_count_from_one, positions_in_long_queues, eight_claimers_take_each_once;
             shares: principals_take_turns, a_principal_cannot_crowd_out_another, one_of_another_tenant_is_next,
                 whoever_is_alone_has_every_slot, running_ones_have_a_cap, small_ones_pass_put_off_ones,
                 only_so_many_are_put_off, putting_off_counts_as_nothing, a_long_queue_has_one_head;

@@ -348,6 +348,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// At start: ends the leases of this node's dead predecessor, so that they can be claimed at
     /// once. Counts a lost lease each. Answers how many.
     async fn take_back(&self, node: &str, now: Timestamp) -> Result<u64, Error>;
+    /// After a clock has gone back: no lease ends later than `lease_until` and no delay later than
+    /// `not_before`, so that what a clock far ahead has set does not hold an Export up. Answers how
+    /// many were shortened.
+    async fn pull_back(&self, lease_until: Timestamp, not_before: Timestamp) -> Result<u64, Error>;
     /// When the next claim may become possible without a new request: the earliest end of a lease
     /// or of a retry's delay. Those that are known to have more rows than `rows_max` do not count.
     async fn next_due(&self, rows_max: Option<u64>) -> Result<Option<Timestamp>, Error>;

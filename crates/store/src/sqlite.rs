@@ -31,9 +31,11 @@ use async_trait::async_trait;
 use payouts_model::{
     Export, ExportId, Grant, PrincipalId, ReportName, Role, Scope, Status, TenantId, Timestamp, Viewer,
 };
-use sqlx::Sqlite;
 use sqlx::migrate::MigrateError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Connection as _, Sqlite};
 
 use crate::audit::{By, Entry, Head, Record};
 use crate::{
@@ -108,7 +110,8 @@ impl SqliteStore {
                 .test_before_acquire(false)
         };
         let writer = options.clone().pragma("cache_size", format!("-{WRITER_CACHE_KIB}"));
-        let writer = pool(1).connect_with(writer).await.map_err(at("open", true))?;
+        let writer =
+            pool(1).before_acquire(|c, _| Box::pin(sound(c))).connect_with(writer).await.map_err(at("open", true))?;
         sqlx::migrate!("./migrations").run(&writer).await.map_err(|e| migration_error(&path, e))?;
         let readers = pool(READERS_MAX).connect_with(options).await.map_err(at("open", true))?;
         drop(guard);
@@ -165,6 +168,20 @@ impl SqliteStore {
     async fn reader(&self, context: &'static str) -> Result<sqlx::pool::PoolConnection<Sqlite>, Error> {
         self.readers.acquire().await.map_err(at(context, true))
     }
+}
+
+/// Whether a connection may begin a transaction.
+///
+/// Where a disk is full or breaks, SQLite ends the transaction by itself, and the rollback that
+/// follows finds none and fails; the connection then counts one transaction too many for ever and
+/// would refuse all writes, so it is replaced.
+async fn sound(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if !connection.is_in_transaction() {
+        return Ok(true);
+    }
+    // A rollback may be on its way still.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// An error of the database while doing `context`. Before the commit every transaction is
@@ -306,6 +323,9 @@ impl Store for SqliteStore {
     }
     async fn take_back(&self, node: &str, now: Timestamp) -> Result<u64, Error> {
         self.end_leases(node, now).await
+    }
+    async fn pull_back(&self, lease_until: Timestamp, not_before: Timestamp) -> Result<u64, Error> {
+        self.shorten(lease_until, not_before).await
     }
     async fn next_due(&self, rows_max: Option<u64>) -> Result<Option<Timestamp>, Error> {
         self.earliest_due(rows_max).await

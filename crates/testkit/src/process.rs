@@ -58,9 +58,15 @@ impl Payouts {
     pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(args).stdin(Stdio::null());
-        for name in
-            ["PAYOUTS_TOKEN", "PAYOUTS_DATA", "PAYOUTS_URL", "PAYOUTS_LOG", "PAYOUTS_LOG_FORMAT", "RUST_BACKTRACE"]
-        {
+        for name in [
+            "PAYOUTS_TOKEN",
+            "PAYOUTS_DATA",
+            "PAYOUTS_URL",
+            "PAYOUTS_LOG",
+            "PAYOUTS_LOG_FORMAT",
+            "PAYOUTS_FAULTS",
+            "RUST_BACKTRACE",
+        ] {
             command.env_remove(name);
         }
         command

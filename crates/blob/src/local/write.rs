@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
+use payouts_faults::{Point, reach};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -52,7 +53,8 @@ impl Writer {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(|e| storage(format!("cannot create {}", path.display()), e))?;
+        let file = reach(Point::BlobCreate).and_then(|()| options.open(&path));
+        let file = file.map_err(|e| storage(format!("cannot create {}", path.display()), e))?;
         let partial = Partial { path, sealed: false };
         Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), partial, target, durable })
     }
@@ -66,7 +68,7 @@ impl Writer {
             let wrong = format!("{there} bytes were written where {size_bytes} were announced");
             return Err(storage(doing("seal"), io::Error::new(io::ErrorKind::InvalidData, wrong)));
         }
-        file.sync_all().map_err(|e| storage(doing("sync"), e))?;
+        reach(Point::BlobSync).and_then(|()| file.sync_all()).map_err(|e| storage(doing("sync"), e))?;
         drop(file);
         let folder = target.parent().expect("a blob's path has a folder");
         let renamed = publish_in(folder, &partial.path, &target, &durable);
@@ -88,8 +90,9 @@ fn publish_in(folder: &Path, partial: &Path, target: &Path, durable: &Durable) -
         sync_folder(folder.parent().expect("a blob's folder is inside the root"))?;
         durable.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned());
     }
+    reach(Point::BlobRename)?;
     fs::rename(partial, target)?;
-    let synced = sync_folder(folder);
+    let synced = reach(Point::BlobRenamed).and_then(|()| sync_folder(folder));
     synced.inspect_err(|_| {
         if let Err(error) = fs::remove_file(target) {
             warn!(file.path = %target.display(), %error, "a file that could not be made durable stays until it is swept");
@@ -114,6 +117,7 @@ fn storage(context: String, source: io::Error) -> Error {
 
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        reach(Point::BlobWrite)?;
         self.file.write(bytes)
     }
     fn flush(&mut self) -> io::Result<()> {

@@ -78,6 +78,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         dev_insecure_listen: args.dev_insecure_listen,
     };
     let config = Config::load(args.config.as_deref(), &overrides)?;
+    data::arm_faults(&config)?;
     data::runtime()?.block_on(serve(config))
 }
 

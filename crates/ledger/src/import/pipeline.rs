@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use payouts_faults::{Point, reach};
 
 use super::block::Shape;
 use super::existing::LedgerFiles;
@@ -116,6 +117,8 @@ impl Pipeline<'_> {
             let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(Numbered { number, value }) = next else { return };
             let value = value.and_then(|work| {
+                let refused = |source| crate::Error::Io { context: "reading the files".into(), source };
+                reach(Point::ImportRead).map_err(refused)?;
                 let Parsed { good, bad } = self.parsed(&work)?;
                 drop(work);
                 if let Some(sorted) = good {

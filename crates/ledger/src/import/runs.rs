@@ -10,6 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use payouts_faults::{Point, reach};
+
 use super::rows::{Row, prefix};
 use crate::Error;
 
@@ -319,6 +321,8 @@ impl Sorter {
 
     /// Adds rows that are sorted.
     pub fn push(&mut self, sorted: Vec<u8>) -> Result<(), Error> {
+        let refused = |source| Error::Io { context: format!("sort into {}", self.folder.display()), source };
+        reach(Point::ImportRun).map_err(refused)?;
         self.memory_bytes += sorted.capacity();
         self.memory.push(Arc::new(Run::memory(sorted, &mut self.sample)));
         if self.memory_bytes > self.budget_bytes {

@@ -15,6 +15,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use deltalake_core::kernel::StructType;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use payouts_faults::{Point, reach};
 use payouts_model::{Report, ReportName, Timestamp};
 use serde_json::{Value, json};
 use url::Url;
@@ -30,6 +31,10 @@ pub(crate) const CHECKPOINT_EVERY: u64 = 10;
 /// The property of a commit that says which version it restored.
 pub(crate) const RESTORED: &str = "payouts.restored.version";
 
+/// Where a checkpoint is made, beside the log in the table's folder.
+const CHECKPOINT_FOLDER: &str = ".checkpoint";
+/// The hint that points at the newest checkpoint.
+const LAST_CHECKPOINT: &str = "_last_checkpoint";
 const FIRST: &str = "payouts.first";
 const LAST: &str = "payouts.last";
 const MARKS: &str = "payouts.marks";
@@ -334,15 +339,20 @@ pub(super) fn write(root: &Path, report: ReportName, version: u64, lines: &[Valu
     for line in lines {
         writeln!(temporary, "{line}").map_err(io(context()))?;
     }
-    temporary.as_file().sync_all().map_err(io(context()))?;
+    reach(Point::ImportCommit).and_then(|()| temporary.as_file().sync_all()).map_err(io(context()))?;
     // Temporary files are private; the log is as public as the folder that it is in.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         temporary.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(io(context()))?;
     }
+    reach(Point::ImportCommitName).map_err(io(context()))?;
     match temporary.persist_noclobber(&path) {
-        Ok(_) => super::writer::sync_folder(&folder),
+        Ok(_) => {
+            reach(Point::ImportCommitted).map_err(io(context()))?;
+            super::writer::sync_folder(&folder)?;
+            reach(Point::ImportDone).map_err(io(context()))
+        }
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(Error::Conflict { report, version })
         }
@@ -350,8 +360,49 @@ pub(super) fn write(root: &Path, report: ReportName, version: u64, lines: &[Valu
     }
 }
 
-/// Writes a checkpoint of `version`.
+/// Writes a checkpoint of `version`, durably.
+///
+/// The library syncs nothing, and a checkpoint whose bytes are lost makes a table unreadable. So it
+/// is made beside the log, over links to it, synced, and only then moved into it; the hint that
+/// points at it comes last.
 pub(crate) async fn checkpoint(root: &Path, version: u64) -> Result<(), Error> {
-    let table = open(root, version).await?;
-    Ok(deltalake_core::checkpoints::create_checkpoint(&table, None).await?)
+    let beside = root.join(CHECKPOINT_FOLDER);
+    let doing = |source| Error::Io { context: format!("writing a checkpoint in {}", beside.display()), source };
+    match std::fs::remove_dir_all(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(doing(error)),
+        _ => {}
+    }
+    let made = checkpoint_beside(root, &beside, version).await;
+    let removed = std::fs::remove_dir_all(&beside).map_err(doing);
+    made.and(removed)
+}
+
+async fn checkpoint_beside(root: &Path, beside: &Path, version: u64) -> Result<(), Error> {
+    let (log, copy) = (log_folder(root), log_folder(beside));
+    let doing = |source| Error::Io { context: format!("writing a checkpoint in {}", beside.display()), source };
+    std::fs::create_dir_all(&copy).map_err(doing)?;
+    for entry in std::fs::read_dir(&log).map_err(doing)? {
+        let entry = entry.map_err(doing)?;
+        let name = entry.file_name();
+        let hidden = name.to_string_lossy().starts_with('.');
+        // The hint would be written through a link.
+        if !hidden && name != LAST_CHECKPOINT && entry.file_type().map_err(doing)?.is_file() {
+            link_or_copy(&entry.path(), &copy.join(&name)).map_err(doing)?;
+        }
+    }
+    let table = open(beside, version).await?;
+    deltalake_core::checkpoints::create_checkpoint(&table, None).await?;
+    let made = format!("{version:020}.checkpoint.parquet");
+    for name in [made.as_str(), LAST_CHECKPOINT] {
+        let from = copy.join(name);
+        std::fs::File::open(&from).and_then(|file| file.sync_all()).map_err(doing)?;
+        std::fs::rename(&from, log.join(name)).map_err(doing)?;
+        super::writer::sync_folder(&log)?;
+    }
+    Ok(())
+}
+
+/// A second name of a file, or a copy where the file system has no links.
+fn link_or_copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::hard_link(from, to).or_else(|_| std::fs::copy(from, to).map(|_| ()))
 }

@@ -13,6 +13,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+use payouts_faults::{Point, reach};
 use payouts_model::Report;
 use payouts_model::report::FieldRole;
 
@@ -180,7 +181,8 @@ impl FileWriter {
         let name = format!("part-{}-{:05}.parquet", self.options.prefix, self.started);
         self.started += 1;
         let path = self.root.join(&name);
-        let file = File::create_new(&path)
+        let file = reach(Point::ImportFile)
+            .and_then(|()| File::create_new(&path))
             .map_err(|source| Error::Io { context: format!("making {}", path.display()), source })?;
         let writer = ArrowWriter::try_new(
             BufWriter::with_capacity(1 << 20, file),
@@ -196,7 +198,7 @@ impl FileWriter {
         let closed = part.writer.finish();
         let finished = closed.map_err(Error::from).and_then(|metadata| {
             let file = part.writer.inner().get_ref();
-            file.sync_all().map_err(io)?;
+            reach(Point::ImportFileSync).and_then(|()| file.sync_all()).map_err(io)?;
             Ok((metadata, file.metadata().map_err(io)?.len()))
         });
         match finished {

@@ -26,7 +26,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// The delay before the second attempt, in milliseconds; each later one waits four times as long,
 /// up to the maximum.
 const RETRY_FIRST_MS: i64 = 500;
-const RETRY_MAX_MS: i64 = 60_000;
+pub(super) const RETRY_MAX_MS: i64 = 60_000;
 /// Tries at telling the store how an attempt ended, and the wait between them in milliseconds.
 /// After that the lease runs out by itself.
 const TELL_TRIES: u32 = 5;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use payouts_blob::BlobName;
 use payouts_engine::{Plan, Started};
+use payouts_faults::{Point, pass};
 use payouts_filter::{Expr, Filter};
 use payouts_ledger::Snapshot;
 use payouts_model::Report;
@@ -31,7 +32,9 @@ pub(super) async fn make(
     writing: &mut Option<Writing>,
 ) -> Result<Packaged, Broken> {
     let export = &claim.export;
+    step(Point::ExportClaimed).await?;
     let (plan, started) = start(app, claim, trail).await?;
+    step(Point::ExportPlanned).await?;
     let Started { rows: rows_expected, mut chunks, complete } = started;
     // What is complete will be published before anybody could have read how far it is.
     progress.set_rows_expected(rows_expected, !complete);
@@ -60,6 +63,10 @@ pub(super) async fn make(
         return Err(Broken::Fault(Fault::miscounted(rows_expected, sealed.packaged.totals.rows)));
     }
     Ok(sealed.packaged)
+}
+
+async fn step(point: Point) -> Result<(), Broken> {
+    pass(point).await.map_err(|e| Broken::Fault(Fault::passing("beginning its work", &e)))
 }
 
 /// Plans and begins over the snapshot that the Export reads: the newest at its first claim, the

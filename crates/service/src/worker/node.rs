@@ -104,6 +104,8 @@ pub async fn prepare(app: &Arc<App>) -> Result<Node, StartError> {
     let node = Node::open(&app.config.data_dir)?;
     let files_deleted = app.blobs.clean().await?;
     let taken_back = app.store.take_back(node.id(), app.clock.now()).await?;
+    // The clock may have been far ahead in the last run.
+    super::pull_back(app).await?;
     if files_deleted + taken_back > 0 {
         info!(files_deleted, taken_back, "took back what the last run left");
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use payouts_blob::{BlobName, BlobWriter};
+use payouts_faults::{Point, reach};
 use payouts_model::{Chunk, FileFormat, Timestamp};
 use payouts_package::{Packaged, Packager};
 use tokio::sync::mpsc;
@@ -124,6 +125,7 @@ fn write(
     loop {
         match chunks.blocking_recv() {
             Some(Message::Chunk(chunk)) => {
+                reach(Point::ExportChunk)?;
                 packager.push(&chunk)?;
                 give_back_after(chunk.rows);
             }
@@ -135,6 +137,7 @@ fn write(
     let (packaged, sink) = packager.finish()?;
     let written_at = app.clock.now();
     sink.inner.seal(packaged.bytes)?;
+    reach(Point::ExportSealed)?;
     sink.growing.keep();
     if packaged.totals.rows >= ROWS_PER_GIVING_BACK {
         // The manifest is next: it needs not lie on top of what the chunks needed.

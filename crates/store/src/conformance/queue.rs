@@ -103,6 +103,43 @@ pub async fn taken_back_at_once(fixture: &dyn Fixture) {
     assert!(store.heartbeat(&theirs, 1, None, LEASE_MS, after(1)).await.unwrap());
 }
 
+/// Leases and delays that a clock far ahead has set are shortened, and nothing else is.
+pub async fn a_clock_that_went_back_holds_nothing_up(fixture: &dyn Fixture) {
+    const DAY_MS: i64 = 86_400_000;
+    let store = fixture.open().await;
+    for n in 0..4 {
+        accept(&*store, request(n)).await;
+    }
+    let (running, delayed) = (claim(&*store, after(DAY_MS)).await, claim(&*store, after(DAY_MS)).await);
+    let how = LetGo::Retry { failure: failure(ErrorCode::Internal), manifest: None, not_before: after(DAY_MS + 500) };
+    store.let_go(&delayed, how, ATTEMPTS_MAX, after(DAY_MS)).await.unwrap();
+    let right = claim(&*store, START).await;
+    let (right_before, queued) = (see(&*store, right.export.id).await, see(&*store, id(4)).await);
+
+    let (lease_until, not_before) = (after(LEASE_MS + 2), after(2 * LEASE_MS));
+    assert_eq!(store.pull_back(lease_until, not_before).await.unwrap(), 2);
+    assert_eq!(store.pull_back(lease_until, not_before).await.unwrap(), 0, "they were shortened already");
+    assert_eq!(see(&*store, right.export.id).await, right_before, "a lease of the right clock stays");
+    assert_eq!(see(&*store, id(4)).await, queued);
+    assert_eq!(store.next_due(None).await.unwrap(), Some(after(LEASE_MS)), "it ends when it did");
+    // Whoever lives renews; whoever is gone is waited for no longer than its lease.
+    assert!(store.heartbeat(&right, 1, None, 3 * LEASE_MS, after(1)).await.unwrap());
+    assert_eq!(claim(&*store, after(1)).await.export.id, id(4));
+    assert_eq!(try_claim(&*store, after(1 + LEASE_MS)).await.map(|c| c.export.id), Some(id(4)), "its lease ended");
+    assert_eq!(try_claim(&*store, after(1 + LEASE_MS)).await, None);
+    let ended = claim(&*store, lease_until).await;
+    assert_eq!((ended.export.id, ended.export.lost_leases), (running.export.id, 1));
+    assert!(!store.heartbeat(&running, 1, None, LEASE_MS, lease_until).await.unwrap(), "it is another's now");
+    assert_eq!(try_claim(&*store, not_before.plus_ms(-1)).await, None);
+    let retried = claim(&*store, not_before).await;
+    assert_eq!((retried.export.id, retried.export.lost_leases), (delayed.export.id, 0));
+    // What has ended is past all clocks.
+    assert!(store.complete(&retried, completion(&retried, 1), not_before).await.unwrap());
+    let done = see(&*store, retried.export.id).await;
+    store.pull_back(START, START).await.unwrap();
+    assert_eq!(see(&*store, retried.export.id).await, done);
+}
+
 /// A retry is not claimed before its time, and says when that is.
 pub async fn delays_are_honoured(fixture: &dyn Fixture) {
     let store = fixture.open().await;

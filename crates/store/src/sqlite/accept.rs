@@ -13,6 +13,7 @@ pub(super) use batch::BEFORE;
 use std::io;
 use std::sync::Arc;
 
+use payouts_faults::{Point, pass};
 use sqlx::error::ErrorKind;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, oneshot};
@@ -120,8 +121,10 @@ impl Acceptor {
             .await
             .map_err(|source| Failed { source, aborted: true })?;
         if decisions.iter().any(|d| matches!(d, Decision::New { .. })) {
+            pass(Point::ExportAccept).await.map_err(|e| Failed { source: e.into(), aborted: true })?;
             // A commit that fails may have taken effect.
             tx.commit().await.map_err(|source| Failed { source, aborted: false })?;
+            pass(Point::ExportAccepted).await.map_err(|e| Failed { source: e.into(), aborted: false })?;
         }
         Ok(decisions)
     }

@@ -4,6 +4,7 @@
 //! by when it was served last. Nothing is set aside for anybody: with one tenant in the queue it
 //! has every slot.
 
+use payouts_faults::{Point, pass};
 use payouts_model::export::Move;
 use payouts_model::{Failure, Status, Timestamp};
 
@@ -67,6 +68,9 @@ impl SqliteStore {
             }
             None => None,
         };
+        if claim.is_some() {
+            pass(Point::ExportClaim).await.map_err(|e| at(CLAIM, true)(e.into()))?;
+        }
         commit(tx, CLAIM).await?;
         Ok(claim)
     }
@@ -88,6 +92,18 @@ impl SqliteStore {
         Ok(ended.rows_affected())
     }
 
+    pub(super) async fn shorten(&self, lease_until: Timestamp, not_before: Timestamp) -> Result<u64, Error> {
+        let mut tx = self.begin(CLAIM).await?;
+        let shortened = sqlx::query(PULL_BACK)
+            .bind(lease_until.0)
+            .bind(not_before.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(at(CLAIM, true))?;
+        commit(tx, CLAIM).await?;
+        Ok(shortened.rows_affected())
+    }
+
     pub(super) async fn earliest_due(&self, rows_max: Option<u64>) -> Result<Option<Timestamp>, Error> {
         let mut reader = self.reader(CLAIM).await?;
         let due: Option<i64> = sqlx::query_scalar(EARLIEST_DUE)
@@ -98,6 +114,11 @@ impl SqliteStore {
         Ok(due.map(Timestamp))
     }
 }
+
+/// Looks at what was begun, which is little: nothing else has a lease or a delay.
+const PULL_BACK: &str = "UPDATE exports INDEXED BY exports_begun \
+     SET lease_until = min(lease_until, ?1), not_before = min(not_before, ?2), revision = revision + 1 \
+     WHERE status = 'Processing' AND (lease_until > ?1 OR not_before > ?2)";
 
 /// Looks at what was begun, which is little.
 pub(super) const EARLIEST_DUE: &str = "SELECT min(coalesce(lease_until, not_before)) FROM exports INDEXED BY exports_begun \

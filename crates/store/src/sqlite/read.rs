@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use payouts_faults::{Point, pass};
 use payouts_model::export::Move;
 use payouts_model::{ExportId, ReportName, Role, Scope, Status, TenantId, Timestamp, Viewer};
 use sqlx::SqliteConnection;
@@ -181,6 +182,7 @@ impl SqliteStore {
         let export = self.export(&mut tx, row).await?;
         let record = Record::deleted(viewer, &export, now).to_text();
         audit::append(&mut tx, &[&record]).await.map_err(at(DELETE, true))?;
+        pass(Point::ExportDelete).await.map_err(|e| at(DELETE, true)(e.into()))?;
         commit(tx, DELETE).await?;
         Ok(Deleted::Gone(Box::new(export)))
     }

@@ -1,5 +1,6 @@
 //! Retention: files, Exports and keys whose time is over.
 
+use payouts_faults::{Point, pass};
 use payouts_model::export::Move;
 use payouts_model::{ExportId, Status, TenantId, Timestamp, Warning};
 
@@ -70,6 +71,9 @@ impl SqliteStore {
                 .map_err(at(SWEEP, true))?;
             marked.push((id.parse().map_err(|_| Error::Corrupt { what: what() })?, number(fence, what)?));
         }
+        if !marked.is_empty() {
+            pass(Point::SweepExpire).await.map_err(|e| at(SWEEP, true)(e.into()))?;
+        }
         commit(tx, SWEEP).await?;
         Ok(marked)
     }
@@ -94,6 +98,7 @@ impl SqliteStore {
             .execute(&mut *tx)
             .await
             .map_err(at(SWEEP, true))?;
+            pass(Point::SweepPurge).await.map_err(|e| at(SWEEP, true)(e.into()))?;
         }
         commit(tx, SWEEP).await?;
         Ok(purged)

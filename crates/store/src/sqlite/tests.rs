@@ -306,3 +306,18 @@ async fn audit_records_are_append_only() {
     }
     assert_eq!(store.audit_entries(0, 10).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_full_disk_does_not_stop_the_store_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let before = accept(&store, request(0)).await;
+    // The file may not grow: SQLite ends the transaction by itself, as on a full disk.
+    sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
+    let mut long = request(1);
+    long.query.text = "x".repeat(1 << 20);
+    assert!(matches!(store.accept(long, limit(100)).await, Err(Error::Database { .. })));
+    let after = accept(&store, request(2)).await;
+    assert_eq!(see(&store, before.id).await, before);
+    assert_eq!(see(&store, after.id).await, after);
+}

@@ -3,6 +3,7 @@
 //! A held Export has `lease_until`; ending the lease in any way clears it, so that a write under
 //! an old claim finds nothing even if the fence is still the newest.
 
+use payouts_faults::{Point, pass};
 use payouts_model::export::Move;
 use payouts_model::{Failure, Status, Timestamp, Warning};
 
@@ -83,7 +84,9 @@ impl SqliteStore {
         .execute(&mut *tx)
         .await
         .map_err(at(WORK, true))?;
+        pass(Point::ExportFlip).await.map_err(|e| at(WORK, true)(e.into()))?;
         commit(tx, WORK).await?;
+        pass(Point::ExportFlipped).await.map_err(|e| at(WORK, false)(e.into()))?;
         Ok(written.rows_affected() == 1)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use payouts_blob::BlobName;
+use payouts_faults::{Point, pass};
 use payouts_model::ErrorCode;
 use payouts_store::{Deleted, Visible};
 
@@ -33,7 +34,13 @@ pub async fn delete(
     app.signals.changed(id);
     if let Some(file) = &export.file {
         let name = BlobName::ExportFile { export: id, fence: file.fence };
-        if let Err(error) = app.blobs.delete(name).await {
+        let passed = pass(Point::ExportDeleted).await;
+        let passed = passed.map_err(|e| payouts_blob::Error::from_io("cannot go on to the file", e));
+        let deleted = match passed {
+            Ok(()) => app.blobs.delete(name).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = deleted {
             // Nobody can reach it any more; the sweeper tries again.
             tracing::warn!(export.id = %id, error = %error, "file of a deleted export stays for the sweeper");
         }
