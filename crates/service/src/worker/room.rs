@@ -1,8 +1,9 @@
 //! How large files may grow: those of a tenant, and all together.
 //!
 //! Invariants: what is published (as the store counts it) and what grows here keep to both limits;
-//! a file that ends without being sealed gives its room back. Files that other processes write are
-//! seen once they are published.
+//! a file that ends without being sealed gives its room back. What the store does not count yet is
+//! not seen by a file that begins meanwhile: files that other processes write, and the moment
+//! between sealing a file and publishing it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,14 +28,20 @@ pub(super) enum NoRoom {
     },
 }
 
-/// What is taken, published files included.
+/// What one tenant takes, while files of it grow here.
+#[derive(Debug, Default)]
+struct OfTenant {
+    /// As the store counted it when the last file began, and what was sealed since.
+    published: u64,
+    growing: u64,
+    files: usize,
+}
+
 #[derive(Debug, Default)]
 struct Taken {
-    total: u64,
-    by_tenant: HashMap<TenantId, u64>,
-    /// Of these, bytes that are not published yet.
+    published: u64,
     growing: u64,
-    growing_by_tenant: HashMap<TenantId, u64>,
+    tenants: HashMap<TenantId, OfTenant>,
 }
 
 /// The room of this process's files.
@@ -63,9 +70,10 @@ impl Room {
     /// A file of the tenant begins; `published` is what the store counts just now.
     pub(super) fn begin(self: &Arc<Self>, tenant: &TenantId, published: FileBytes) -> Growing {
         let mut taken = self.taken();
-        let own = taken.growing_by_tenant.get(tenant).copied().unwrap_or(0);
-        taken.total = published.total.saturating_add(taken.growing);
-        taken.by_tenant.insert(tenant.clone(), published.tenant.saturating_add(own));
+        taken.published = published.total;
+        let own = taken.tenants.entry(tenant.clone()).or_default();
+        own.published = published.tenant;
+        own.files += 1;
         Growing { room: self.clone(), tenant: tenant.clone(), bytes: 0, kept: false }
     }
 
@@ -74,51 +82,21 @@ impl Room {
     }
 }
 
-impl Taken {
-    fn add(&mut self, tenant: &TenantId, bytes: u64) {
-        self.total = self.total.saturating_add(bytes);
-        self.growing = self.growing.saturating_add(bytes);
-        for map in [&mut self.by_tenant, &mut self.growing_by_tenant] {
-            let own = map.entry(tenant.clone()).or_default();
-            *own = own.saturating_add(bytes);
-        }
-    }
-
-    /// They do not grow any more: they are published, or (if not `kept`) gone.
-    fn end(&mut self, tenant: &TenantId, bytes: u64, kept: bool) {
-        self.growing = self.growing.saturating_sub(bytes);
-        if let Some(own) = self.growing_by_tenant.get_mut(tenant) {
-            *own = own.saturating_sub(bytes);
-            if *own == 0 {
-                self.growing_by_tenant.remove(tenant);
-            }
-        }
-        if !kept {
-            self.total = self.total.saturating_sub(bytes);
-            if let Some(own) = self.by_tenant.get_mut(tenant) {
-                *own = own.saturating_sub(bytes);
-            }
-        }
-        // What nobody writes to is counted anew when its next file begins.
-        if !self.growing_by_tenant.contains_key(tenant) && !kept {
-            self.by_tenant.remove(tenant);
-        }
-    }
-}
-
 impl Growing {
     /// Takes room for more bytes.
     pub(super) fn grow(&mut self, bytes: u64) -> Result<(), NoRoom> {
         let room = &self.room;
         let mut taken = room.taken();
-        let own = taken.by_tenant.get(&self.tenant).copied().unwrap_or(0);
-        if own.saturating_add(bytes) > room.tenant_max_bytes {
+        let Taken { published, growing, tenants } = &mut *taken;
+        let own = tenants.entry(self.tenant.clone()).or_default();
+        if sum([own.published, own.growing, bytes]) > room.tenant_max_bytes {
             return Err(NoRoom::Tenant { limit_bytes: room.tenant_max_bytes });
         }
-        if taken.total.saturating_add(bytes) > room.max_bytes {
+        if sum([*published, *growing, bytes]) > room.max_bytes {
             return Err(NoRoom::All { limit_bytes: room.max_bytes });
         }
-        taken.add(&self.tenant, bytes);
+        own.growing = own.growing.saturating_add(bytes);
+        *growing = growing.saturating_add(bytes);
         self.bytes += bytes;
         Ok(())
     }
@@ -126,7 +104,7 @@ impl Growing {
     /// Gives room back that was taken but not written to.
     pub(super) fn shrink(&mut self, bytes: u64) {
         if bytes > 0 {
-            self.room.taken().end(&self.tenant, bytes, false);
+            self.give_back(&mut self.room.taken(), bytes);
             self.bytes -= bytes;
         }
     }
@@ -135,12 +113,33 @@ impl Growing {
     pub(super) fn keep(mut self) {
         self.kept = true;
     }
+
+    fn give_back(&self, taken: &mut Taken, bytes: u64) {
+        taken.growing = taken.growing.saturating_sub(bytes);
+        if let Some(own) = taken.tenants.get_mut(&self.tenant) {
+            own.growing = own.growing.saturating_sub(bytes);
+        }
+    }
 }
 
 impl Drop for Growing {
     fn drop(&mut self) {
-        self.room.taken().end(&self.tenant, self.bytes, self.kept);
+        let mut taken = self.room.taken();
+        self.give_back(&mut taken, self.bytes);
+        let sealed = if self.kept { self.bytes } else { 0 };
+        taken.published = taken.published.saturating_add(sealed);
+        let Some(own) = taken.tenants.get_mut(&self.tenant) else { return };
+        own.published = own.published.saturating_add(sealed);
+        own.files -= 1;
+        // What nobody writes to is counted anew when its next file begins.
+        if own.files == 0 {
+            taken.tenants.remove(&self.tenant);
+        }
     }
+}
+
+fn sum(bytes: [u64; 3]) -> u64 {
+    bytes.into_iter().fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
@@ -167,6 +166,18 @@ mod tests {
         assert_eq!((second.grow(1), other.grow(1)), (Ok(()), Ok(())), "a file that broke off gives its room back");
         second.shrink(31);
         assert_eq!(other.grow(49), Ok(()));
+    }
+
+    #[test]
+    fn a_file_that_broke_off_takes_no_other_files_count_along() {
+        let room = Room::new(100, 1_000);
+        let a = TenantId::new("a");
+        let mut first = room.begin(&a, published(90, 90));
+        drop(room.begin(&a, published(90, 90)));
+        assert_eq!(first.grow(11), Err(NoRoom::Tenant { limit_bytes: 100 }));
+        assert_eq!(first.grow(10), Ok(()));
+        first.shrink(10);
+        assert_eq!(first.grow(11), Err(NoRoom::Tenant { limit_bytes: 100 }));
     }
 
     #[test]
