@@ -70,6 +70,10 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         let mut buckets = self.buckets.lock().expect("nothing panics while it holds this lock");
         let left = buckets.get(key).map_or(self.burst, |bucket| self.filled(*bucket, now));
         if left < REQUEST {
+            // After a clock has gone back it fills from now on, not once a wrong time comes true.
+            if let Some(bucket) = buckets.get_mut(key).filter(|bucket| bucket.at > now) {
+                bucket.at = now;
+            }
             return false;
         }
         if buckets.len() >= BUCKETS_MAX {
@@ -172,6 +176,16 @@ mod tests {
             reading: Buckets::new(500, 1_000),
             polls: Buckets::new(POLLS_PER_SECOND, POLLS_PER_SECOND),
         }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_locks_nobody_out() {
+        let rate = rate(2, 3);
+        let (ann, ahead, now) = (caller("ann"), Timestamp(0).plus_ms(86_400_000), Timestamp(0));
+        while rate.admit(&ann, &Method::GET, ahead).is_ok() {}
+        assert!(rate.admit(&ann, &Method::GET, now).is_err(), "nothing is given away");
+        assert!(rate.admit(&ann, &Method::GET, now.plus_ms(499)).is_err());
+        assert!(rate.admit(&ann, &Method::GET, now.plus_ms(500)).is_ok());
     }
 
     #[test]
