@@ -264,7 +264,7 @@ pub fn bearer(headers: &http::HeaderMap) -> Option<&str> {
 pub async fn authenticate(parts: &Parts, app: &App) -> Result<Viewer, Rejection> {
     let now = app.clock.now();
     let identity = verified(&parts.headers, app, now).await?;
-    Standing::enter(&parts.extensions, &identity.caller, app)?;
+    Standing::enter(&parts.extensions, &identity, app)?;
     app.tokens.rate.admit(&identity.caller, &parts.method, now)?;
     granted(identity, app, now).await
 }
@@ -274,7 +274,7 @@ pub async fn authenticate(parts: &Parts, app: &App) -> Result<Viewer, Rejection>
 pub async fn authenticate_look(parts: &Parts, app: &App) -> Result<Viewer, Rejection> {
     let now = app.clock.now();
     let identity = verified(&parts.headers, app, now).await?;
-    Standing::enter(&parts.extensions, &identity.caller, app)?;
+    Standing::enter(&parts.extensions, &identity, app)?;
     match granted(identity.clone(), app, now).await {
         Ok(viewer) => Ok(viewer),
         Err(rejection) => Err(app.tokens.rate.admit(&identity.caller, &parts.method, now).err().unwrap_or(rejection)),

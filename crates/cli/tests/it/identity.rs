@@ -15,7 +15,7 @@ const LIST: &str = "/v1.0/payouts/payments";
 
 /// A service that believes the given issuers, over a small sample that `tenants` may read.
 pub(crate) struct Guarded {
-    _folder: Folder,
+    folder: Folder,
     pub server: TestServer,
     config: String,
 }
@@ -29,7 +29,7 @@ impl Guarded {
         }
         let text = format!("public_url = \"http://payouts.example\"\ndata_dir = \"data\"\n{issuers}\n");
         let config = folder.write("payouts.toml", &text);
-        Self { server: Self::serve(&config), _folder: folder, config }
+        Self { server: Self::serve(&config), folder, config }
     }
 
     fn serve(config: &str) -> TestServer {
@@ -329,6 +329,28 @@ async fn admins_cancel(service: &Guarded, ann: &str, boss: impl Fn(Value) -> Str
     let delete = |token: String| client().delete(format!("{url}/{id}")).bearer_auth(token).send();
     assert_eq!(delete(boss(json!(["Payouts.Read.All"]))).await.unwrap().status(), 403);
     assert_eq!(delete(boss(json!(["Payouts.Admin"]))).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn an_admin_by_the_token_stays_one_while_it_waits() {
+    let key = Signer::new("k1");
+    let issuer = Issuer::with_keys(vec![key.jwk()]).await;
+    let trusted = trust(&issuer.url, "tenant = \"t1\"\nadmin_roles = [\"Payouts.Admin\"]");
+    // Nobody works: what is asked for stays queued.
+    let service = Guarded::start(&[], &format!("workers = 0\n{trusted}"));
+    for (principal, participant) in [("ann", "1000042"), ("boss", "1000043")] {
+        let data = service.folder.at("data");
+        let whom = ["--tenant", "t1", "--principal", principal, "--participant", participant];
+        payouts().run(["grant", "--data", data.as_str()].into_iter().chain(whom)).good();
+    }
+    let post = client().post(format!("{}{LIST}", service.server.url)).bearer_auth(key.sign(&issuer.claims("ann")));
+    let made = post.send().await.unwrap().json::<Value>().await.unwrap();
+    let path = format!("{LIST}/{}", made["requestId"].as_str().unwrap());
+    for (roles, expected) in [(json!(["Payouts.Admin"]), 200), (json!([]), 404)] {
+        let token = format!("Bearer {}", key.sign(&with(issuer.claims("boss"), "roles", roles)));
+        let (status, _, body) = service.get(&[("Authorization", &token), ("Prefer", "wait=1")], &path).await;
+        assert_eq!(status, expected, "{body}");
+    }
 }
 
 #[tokio::test]

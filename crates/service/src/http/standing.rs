@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::places::{NoPlace, Place};
 use crate::App;
-use crate::auth::{Caller, Rejection};
+use crate::auth::{Caller, Identity, Rejection};
 
 /// Of one request; shared by its parts.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Standing(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    caller: Option<Caller>,
+    identity: Option<Identity>,
     in_flight: Option<OwnedSemaphorePermit>,
     place: Option<Place>,
 }
@@ -30,11 +30,11 @@ impl Standing {
     }
 
     /// The caller is known: it takes one of its tenant's places.
-    pub fn enter(extensions: &Extensions, caller: &Caller, app: &App) -> Result<(), Rejection> {
+    pub fn enter(extensions: &Extensions, identity: &Identity, app: &App) -> Result<(), Rejection> {
         let Some(standing) = extensions.get::<Self>() else { return Ok(()) };
         let mut inner = standing.inner();
-        inner.caller = Some(caller.clone());
-        match app.http.tenants_in_flight.enter(&caller.tenant) {
+        inner.identity = Some(identity.clone());
+        match app.http.tenants_in_flight.enter(&identity.caller.tenant) {
             Ok(place) => inner.place = Some(place),
             Err(NoPlace::Tenant(max) | NoPlace::All(max)) => {
                 let message = format!(
@@ -49,7 +49,12 @@ impl Standing {
 
     /// Who calls, once that is known.
     pub fn caller(&self) -> Option<Caller> {
-        self.inner().caller.clone()
+        self.inner().identity.as_ref().map(|identity| identity.caller.clone())
+    }
+
+    /// Whether the token makes the caller an admin, whatever the grants say.
+    pub fn admin(&self) -> bool {
+        self.inner().identity.as_ref().is_some_and(|identity| identity.admin)
     }
 
     /// Gives the places back: the request only waits from here on, or is answered.
