@@ -9,7 +9,10 @@ mod number;
 #[cfg(test)]
 mod tests;
 
-use payouts_model::{Chunk, Packaging, Report, TextFormat};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use payouts_model::{Chunk, Packaging, Report, TextFormat, Totals};
 
 use crate::column::Column;
 use crate::deflate::deflate;
@@ -57,7 +60,9 @@ pub fn write_rows(out: &mut Vec<u8>, starts: &mut Vec<u32>, columns: &[&Column],
 #[derive(Debug)]
 pub(crate) struct ChunkJob {
     layout: Layout,
-    totals: TotalsPlan,
+    totals: Arc<TotalsPlan>,
+    /// One per thread that is at work; what they added is given out at the end, by [`Self::rest`].
+    adders: Mutex<Vec<Adder>>,
     separator: u8,
     packaging: Packaging,
     texts: Buffers,
@@ -67,10 +72,11 @@ pub(crate) struct ChunkJob {
 
 impl ChunkJob {
     pub fn new(plan: &Plan, layout: Layout) -> Self {
-        let totals = TotalsPlan::new(&layout, &plan.columns, &plan.scope, None);
+        let totals = Arc::new(TotalsPlan::new(&layout, &plan.columns, &plan.scope, None));
         Self {
             layout,
             totals,
+            adders: Mutex::default(),
             separator: plan.text.separator(),
             packaging: plan.packaging,
             texts: Buffers::default(),
@@ -80,7 +86,7 @@ impl ChunkJob {
     }
 
     pub fn run(&self, part: &Part) -> Result<Chunk, Error> {
-        let mut adder = Adder::new(&self.totals);
+        let mut adder = self.adders().pop().unwrap_or_else(|| Adder::new(&self.totals));
         let mut text = self.texts.take();
         let mut starts = self.starts.take();
         for batch in &part.batches {
@@ -98,6 +104,23 @@ impl ChunkJob {
         self.starts.put(starts);
         let crc32 = if packed { crc32fast::hash(&text) } else { 0 };
         let rows = part.batches.iter().map(|b| b.num_rows() as u64).sum();
-        Ok(Chunk { rows, text: self.texts.lend(text), crc32, deflated, totals: adder.finish() })
+        self.adders().push(adder);
+        Ok(Chunk { rows, text: self.texts.lend(text), crc32, deflated, totals: Totals { rows, ..Totals::default() } })
+    }
+
+    /// What all chunks add up to, as a chunk without rows. To be asked for once, when all are made.
+    pub fn rest(&self) -> Chunk {
+        let mut totals = Totals::default();
+        for adder in self.adders().drain(..) {
+            totals.merge(&adder.finish());
+        }
+        // The rows came with their chunks.
+        totals.rows = 0;
+        let deflated = (self.packaging != Packaging::Plain).then(Bytes::new);
+        Chunk { rows: 0, text: Bytes::new(), crc32: 0, deflated, totals }
+    }
+
+    fn adders(&self) -> MutexGuard<'_, Vec<Adder>> {
+        self.adders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -84,8 +84,8 @@ pub struct Engine {
     pipeline: Pipeline,
 }
 
-/// Chunks of an export that may be the whole of it before its rows are counted.
-const CHUNKS_AT_ONCE: usize = 4;
+/// Chunks of an export that may be the whole of it before its rows are counted; the last has none.
+const CHUNKS_AT_ONCE: usize = 5;
 
 /// An export that has begun.
 pub struct Started {
@@ -158,15 +158,18 @@ impl Engine {
         Ok(Started { rows, chunks, complete: ended })
     }
 
-    /// The chunks, in ledger order; deterministic. Dropping the stream stops the work.
+    /// The chunks, in ledger order; deterministic. The last one has no rows: it brings the sums of
+    /// all. Dropping the stream stops the work.
     pub fn run(&self, plan: &Plan) -> Result<BoxStream<'static, Result<Chunk, Error>>, Error> {
         let layout = Layout::for_file(plan);
         let rows_per_chunk = layout.rows_per_chunk();
         let (pipeline, plan) = (self.pipeline.clone(), plan.clone());
         let chunks = async move {
             let scan = pipeline.plan(&plan, &layout).await?;
-            let job = encode::ChunkJob::new(&plan, layout);
-            Ok::<_, Error>(pipeline.run(scan, rows_per_chunk, move |part| job.run(&part)))
+            let job = Arc::new(encode::ChunkJob::new(&plan, layout));
+            let last = job.clone();
+            let chunks = pipeline.run(scan, rows_per_chunk, move |part| job.run(&part));
+            Ok::<_, Error>(chunks.chain(futures::stream::once(async move { Ok(last.rest()) })))
         };
         Ok(futures::stream::once(chunks).try_flatten().boxed())
     }

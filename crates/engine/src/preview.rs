@@ -42,7 +42,7 @@ async fn first_rows(pipeline: &Pipeline, plan: &Plan, max: usize) -> Result<Vec<
     let layout = Layout::new(&plan.snapshot, &plan.columns, &needed_fields(&plan.snapshot.report, &plan.columns));
     let scan = pipeline.plan(plan, &layout).await?;
     // The adder is here for its check of the scope alone.
-    let guard = TotalsPlan::new(&layout, &[], &plan.scope, None);
+    let guard = Arc::new(TotalsPlan::new(&layout, &[], &plan.scope, None));
     let read = move |part: Part| {
         let mut texts = Vec::new();
         for batch in &part.batches {
@@ -83,7 +83,7 @@ async fn sums(
     fields.extend(id_lists.iter().map(|(field, _)| *field));
     let layout = Layout::new(&plan.snapshot, &[], &fields);
     let scan = pipeline.plan(plan, &layout).await?;
-    let totals = TotalsPlan::new(&layout, &plan.columns, &plan.scope, Some((window, zone)));
+    let totals = Arc::new(TotalsPlan::new(&layout, &plan.columns, &plan.scope, Some((window, zone))));
     let wanted: Vec<(usize, HashSet<String>)> = id_lists
         .iter()
         .map(|(field, ids)| {

@@ -101,8 +101,9 @@ impl TotalsPlan {
 }
 
 /// Adds up batches.
-pub(crate) struct Adder<'p> {
-    plan: &'p TotalsPlan,
+#[derive(Debug)]
+pub(crate) struct Adder {
+    plan: Arc<TotalsPlan>,
     rows: u64,
     texts: Codes,
     /// Groups: status, programme, order type, month.
@@ -117,11 +118,11 @@ pub(crate) struct Adder<'p> {
     month_names: Codes,
 }
 
-impl<'p> Adder<'p> {
+impl Adder {
     /// Nothing added yet.
-    pub fn new(plan: &'p TotalsPlan) -> Self {
+    pub fn new(plan: &Arc<TotalsPlan>) -> Self {
         Self {
-            plan,
+            plan: plan.clone(),
             rows: 0,
             texts: Codes::default(),
             groups: Dense::default(),
@@ -138,7 +139,7 @@ impl<'p> Adder<'p> {
     /// and must not have.
     pub fn add(&mut self, columns: &[Column], rows: usize) -> Result<(), Error> {
         self.rows += rows as u64;
-        let plan = self.plan;
+        let plan = self.plan.clone();
         let programs = self.texts.of(&columns[plan.program], rows);
         if let Some(scope) = &plan.scope {
             let participants = self.texts.of(&columns[plan.participant], rows);

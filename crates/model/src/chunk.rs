@@ -22,6 +22,7 @@ pub struct Chunk {
     pub crc32: u32,
     /// `text` as DEFLATE blocks that can be joined to others.
     pub deflated: Option<Bytes>,
-    /// What the rows add up to.
+    /// How many rows there are, and what rows add up to: these, or those of chunks before, whose
+    /// sums are then not with them. All chunks of a file together have every row once.
     pub totals: Totals,
 }

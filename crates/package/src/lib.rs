@@ -182,6 +182,7 @@ impl<W: Write> Packager<W> {
             return Err(invalid(format!("a chunk of {rows} rows says that its totals are over {totals} rows")));
         }
         match &mut self.body {
+            _ if chunk.text.is_empty() => {}
             Body::Plain => self.out.write(chunk.text.clone())?,
             Body::Gzip(joined) => {
                 let deflated = deflated(chunk)?;

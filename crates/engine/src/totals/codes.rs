@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::Array;
 use chrono::{DateTime, Datelike, NaiveDate, TimeZone};
+use foldhash::fast::FixedState;
 
 use crate::column::{Column, TextColumn};
 
@@ -32,7 +33,7 @@ impl Names {
 }
 
 /// Texts and their numbers. Null and the empty text are one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Codes {
     names: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
@@ -109,15 +110,16 @@ fn slot(view: u128) -> usize {
 }
 
 /// Keys and their numbers in the order they came.
+#[derive(Debug)]
 pub(super) struct Dense<K> {
     keys: Vec<K>,
-    numbers: HashMap<K, u32>,
+    numbers: HashMap<K, u32, FixedState>,
     last: Option<(K, u32)>,
 }
 
 impl<K> Default for Dense<K> {
     fn default() -> Self {
-        Self { keys: Vec::new(), numbers: HashMap::new(), last: None }
+        Self { keys: Vec::new(), numbers: HashMap::default(), last: None }
     }
 }
 

@@ -96,7 +96,7 @@ async fn a_row_outside_the_scope_is_never_given_out() {
         [payouts_model::Pair { participant: Some(payouts_model::ParticipantId::new("1000000")), program: None }]
             .into_iter()
             .collect();
-    let guard = TotalsPlan::new(&layout, &plan.columns, &narrow, None);
+    let guard = std::sync::Arc::new(TotalsPlan::new(&layout, &plan.columns, &narrow, None));
     let scan = crate::scan::Scan::new(&plan, &layout, engine(1).pipeline.context()).unwrap();
     let mut stream = scan.open(0).unwrap();
     let batch = futures::StreamExt::next(&mut stream).await.unwrap().unwrap();
