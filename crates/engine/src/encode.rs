@@ -108,16 +108,18 @@ impl ChunkJob {
         Ok(Chunk { rows, text: self.texts.lend(text), crc32, deflated, totals: Totals { rows, ..Totals::default() } })
     }
 
-    /// What all chunks add up to, as a chunk without rows. To be asked for once, when all are made.
-    pub fn rest(&self) -> Chunk {
-        let mut totals = Totals::default();
-        for adder in self.adders().drain(..) {
+    /// What all chunks add up to, as a chunk without rows; `None` if there was none. To be asked for
+    /// once, when all are made.
+    pub fn rest(&self) -> Option<Chunk> {
+        let mut adders = std::mem::take(&mut *self.adders()).into_iter();
+        let mut totals = adders.next()?.finish();
+        for adder in adders {
             totals.merge(&adder.finish());
         }
         // The rows came with their chunks.
         totals.rows = 0;
         let deflated = (self.packaging != Packaging::Plain).then(Bytes::new);
-        Chunk { rows: 0, text: Bytes::new(), crc32: 0, deflated, totals }
+        Some(Chunk { rows: 0, text: Bytes::new(), crc32: 0, deflated, totals })
     }
 
     fn adders(&self) -> MutexGuard<'_, Vec<Adder>> {

@@ -158,8 +158,8 @@ impl Engine {
         Ok(Started { rows, chunks, complete: ended })
     }
 
-    /// The chunks, in ledger order; deterministic. The last one has no rows: it brings the sums of
-    /// all. Dropping the stream stops the work.
+    /// The chunks, in ledger order; deterministic. The last one, if there are
+    /// any, has no rows: it brings the sums of all. Dropping the stream stops the work.
     pub fn run(&self, plan: &Plan) -> Result<BoxStream<'static, Result<Chunk, Error>>, Error> {
         let layout = Layout::for_file(plan);
         let rows_per_chunk = layout.rows_per_chunk();
@@ -169,7 +169,8 @@ impl Engine {
             let job = Arc::new(encode::ChunkJob::new(&plan, layout));
             let last = job.clone();
             let chunks = pipeline.run(scan, rows_per_chunk, move |part| job.run(&part));
-            Ok::<_, Error>(chunks.chain(futures::stream::once(async move { Ok(last.rest()) })))
+            let rest = futures::stream::once(async move { last.rest() });
+            Ok::<_, Error>(chunks.chain(rest.filter_map(async |rest| rest.map(Ok))))
         };
         Ok(futures::stream::once(chunks).try_flatten().boxed())
     }
