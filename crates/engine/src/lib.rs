@@ -158,8 +158,8 @@ impl Engine {
         Ok(Started { rows, chunks, complete: ended })
     }
 
-    /// The chunks, in ledger order; deterministic. The last one, if there are
-    /// any, has no rows: it brings the sums of all. Dropping the stream stops the work.
+    /// The chunks, in ledger order; deterministic. The last one, if there are any, has no rows: it
+    /// brings the sums of all. Dropping the stream stops the work.
     pub fn run(&self, plan: &Plan) -> Result<BoxStream<'static, Result<Chunk, Error>>, Error> {
         let layout = Layout::for_file(plan);
         let rows_per_chunk = layout.rows_per_chunk();

@@ -20,7 +20,7 @@ use payouts_model::{FieldType, Scope, Timestamp, Totals};
 use crate::Error;
 use crate::column::Column;
 use crate::layout::Layout;
-use codes::{Codes, Dense, Names, months};
+use codes::{Codes, Dense, months};
 
 /// An amount column.
 #[derive(Clone, Debug)]
@@ -52,8 +52,6 @@ pub(crate) struct TotalsPlan {
     scope: Option<Scope>,
     /// The column whose months are kept apart, and in which zone.
     months: Option<(usize, chrono_tz::Tz)>,
-    /// What the sums are named by: the same few texts in every chunk.
-    names: Names,
 }
 
 impl TotalsPlan {
@@ -72,7 +70,6 @@ impl TotalsPlan {
             order_type: role(FieldRole::OrderType),
             scope: crate::lower::scope_predicate(report, scope).map(|_| scope.clone()),
             months: months.map(|(field, zone)| (at(field), zone)),
-            names: Names::default(),
         };
         let mut seen = Vec::new();
         for &column in columns {
@@ -243,14 +240,11 @@ impl Adder {
     }
 
     fn each_sum(&self, mut visit: impl FnMut(TotalKey, Sum)) {
-        let mut shared: HashMap<u32, Arc<str>> = HashMap::new();
         for (amount, sums) in self.plan.amounts.iter().zip(&self.sums) {
             for (pair, sum) in sums.iter().enumerate().filter(|(_, s)| s.rows > 0) {
                 let [group, currency] = *self.pairs[amount.source].key(pair);
                 let [status, program, order_type, _] = *self.groups.key(group as usize);
-                let mut name = |code: u32| {
-                    shared.entry(code).or_insert_with(|| self.plan.names.share(self.texts.name(code))).clone()
-                };
+                let name = |code: u32| self.texts.name(code).clone();
                 let key = TotalKey {
                     column: amount.name.clone(),
                     currency: name(currency),

@@ -1,9 +1,9 @@
 //! Small numbers for what repeats: texts, groups and months, so that a row costs a comparison or a
 //! look into a small table, seldom a hash of its text.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::Array;
 use chrono::{DateTime, Datelike, NaiveDate, TimeZone};
@@ -13,24 +13,6 @@ use crate::column::{Column, TextColumn};
 
 /// Slots of the table that is asked before the map.
 const SLOTS: usize = 256;
-
-/// Texts that outlive what they were read from, one of each. A text of a chunk that the sums of the
-/// whole file kept would hold its page of memory until the end.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Names(Arc<Mutex<HashSet<Arc<str>>>>);
-
-impl Names {
-    /// The one that is equal to `name`; `name` itself copied, if there is none yet.
-    pub fn share(&self, name: &str) -> Arc<str> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(name) = known.get(name) {
-            return name.clone();
-        }
-        let own: Arc<str> = name.into();
-        known.insert(own.clone());
-        own
-    }
-}
 
 /// Texts and their numbers. Null and the empty text are one.
 #[derive(Debug, Default)]
