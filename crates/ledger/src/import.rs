@@ -22,6 +22,7 @@ mod ranges;
 mod records;
 mod rejects;
 mod rows;
+mod rows_ahead;
 mod runs;
 mod source;
 mod spills;

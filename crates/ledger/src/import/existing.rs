@@ -11,7 +11,8 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::block::{Block, RowRef, Shape};
+use super::block::{Block, Shape};
+use super::rows_ahead::{Blocks, RowsAhead};
 use crate::Error;
 use crate::table::{Table, TableFile};
 
@@ -133,67 +134,45 @@ impl Iterator for Batches {
 }
 
 /// The rows of the touched files, in ledger order. A row's file is its number in [`LedgerFiles`].
-pub(super) struct Existing<'a> {
+pub(super) type Existing<'a> = RowsAhead<ExistingBlocks<'a>>;
+
+/// The blocks of [`Existing`].
+pub(super) struct ExistingBlocks<'a> {
     shape: &'a Shape,
     files: &'a LedgerFiles,
     next_file: usize,
+    /// The open file: its number, what is left of it, and its rows before that.
     batches: Option<(usize, Batches, u64)>,
-    block: Option<Arc<Block>>,
-    at: usize,
-    peeked: Option<RowRef>,
 }
 
 impl<'a> Existing<'a> {
     /// Before the first row.
     pub fn new(shape: &'a Shape, files: &'a LedgerFiles) -> Result<Self, Error> {
-        let mut existing = Self { shape, files, next_file: 0, batches: None, block: None, at: 0, peeked: None };
-        existing.look()?;
-        Ok(existing)
+        Self::of(ExistingBlocks { shape, files, next_file: 0, batches: None })
     }
+}
 
-    /// The next row, which stays the next.
-    pub fn peek(&self) -> Option<&RowRef> {
-        self.peeked.as_ref()
-    }
-
-    /// Takes the next row.
-    pub fn next(&mut self) -> Result<Option<RowRef>, Error> {
-        let row = self.peeked.take();
-        if row.is_some() {
-            self.at += 1;
-            self.look()?;
-        }
-        Ok(row)
-    }
-
-    fn look(&mut self) -> Result<(), Error> {
+impl Blocks for ExistingBlocks<'_> {
+    fn next_block(&mut self) -> Result<Option<Block>, Error> {
         loop {
-            if let Some(block) = self.block.as_ref().filter(|b| self.at < b.rows()) {
-                self.peeked = Some(RowRef::new(block, self.at));
-                return Ok(());
-            }
-            self.block = None;
-            self.at = 0;
             let Some((number, batches, rows_before)) = &mut self.batches else {
                 let Some(number) = (self.next_file..self.files.0.len()).find(|&i| self.files.0[i].touched) else {
-                    return Ok(());
+                    return Ok(None);
                 };
                 self.next_file = number + 1;
                 self.batches = Some((number, Batches::open(&self.files.0[number].file, &self.shape.schema)?, 0));
                 continue;
             };
-            match batches.next() {
-                None => self.batches = None,
-                Some(batch) => {
-                    let batch = batch?;
-                    let count = batch.num_rows();
-                    let files = UInt32Array::from(vec![*number as u32; count]);
-                    let lines = UInt64Array::from_iter_values(*rows_before + 1..=*rows_before + count as u64);
-                    *rows_before += count as u64;
-                    let marks = UInt8Array::from(vec![0; count]);
-                    self.block = Some(Arc::new(Block::new(self.shape, batch, files, lines, marks)));
-                }
-            }
+            let Some(batch) = batches.next().transpose()? else {
+                self.batches = None;
+                continue;
+            };
+            let count = batch.num_rows();
+            let files = UInt32Array::from(vec![*number as u32; count]);
+            let lines = UInt64Array::from_iter_values(*rows_before + 1..=*rows_before + count as u64);
+            *rows_before += count as u64;
+            let marks = UInt8Array::from(vec![0; count]);
+            return Ok(Some(Block::new(self.shape, batch, files, lines, marks)));
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::block::{Block, RowRef, Shape};
+use super::block::{Block, Shape};
 use super::decode::Decoder;
+use super::rows_ahead::{Blocks, RowsAhead};
 use super::runs::Heap;
 use crate::Error;
 
@@ -13,38 +14,20 @@ const BLOCK_ROWS: usize = 8192;
 const BLOCK_BYTES: usize = 8 << 20;
 
 /// See the module.
-pub(super) struct Merged {
+pub(super) type Merged = RowsAhead<MergedBlocks>;
+
+/// The blocks of [`Merged`].
+pub(super) struct MergedBlocks {
     heap: Heap,
     decoder: Decoder,
-    block: Option<Arc<Block>>,
-    at: usize,
-    /// Whether the block's last key ends in it.
+    /// Whether the newest block's last key ends in it.
     whole: bool,
-    peeked: Option<RowRef>,
 }
 
 impl Merged {
     /// Before the first row.
     pub fn new(shape: &Arc<Shape>, heap: Heap) -> Result<Self, Error> {
-        let decoder = Decoder::new(shape);
-        let mut merged = Self { heap, decoder, block: None, at: 0, whole: true, peeked: None };
-        merged.look()?;
-        Ok(merged)
-    }
-
-    /// The next row, which stays the next.
-    pub fn peek(&self) -> Option<&RowRef> {
-        self.peeked.as_ref()
-    }
-
-    /// Takes the next row.
-    pub fn next(&mut self) -> Result<Option<RowRef>, Error> {
-        let row = self.peeked.take();
-        if row.is_some() {
-            self.at += 1;
-            self.look()?;
-        }
-        Ok(row)
+        Self::of(MergedBlocks { heap, decoder: Decoder::new(shape), whole: true })
     }
 
     /// The next rows that each are alone with their key, if there are any: their block, the first,
@@ -52,28 +35,14 @@ impl Merged {
     pub fn alone(&self) -> Option<(Arc<Block>, usize, usize)> {
         let block = self.block.as_ref()?;
         let rows = block.rows();
-        let end_of_key = |i: usize| if i + 1 == rows { self.whole } else { block.key(i) != block.key(i + 1) };
+        let end_of_key = |i: usize| if i + 1 == rows { self.blocks.whole } else { block.key(i) != block.key(i + 1) };
         let count = (self.at..rows).take_while(|&i| end_of_key(i)).count();
         (count > 0).then(|| (block.clone(), self.at, count))
     }
+}
 
-    /// Takes so many rows of the block.
-    pub fn skip(&mut self, count: usize) -> Result<(), Error> {
-        self.peeked = None;
-        self.at += count;
-        self.look()
-    }
-
-    fn look(&mut self) -> Result<(), Error> {
-        if self.block.as_ref().is_none_or(|b| self.at == b.rows()) {
-            self.block = self.refill()?.map(Arc::new);
-            self.at = 0;
-        }
-        self.peeked = self.block.as_ref().map(|b| RowRef::new(b, self.at));
-        Ok(())
-    }
-
-    fn refill(&mut self) -> Result<Option<Block>, Error> {
+impl Blocks for MergedBlocks {
+    fn next_block(&mut self) -> Result<Option<Block>, Error> {
         let mut bytes = 0;
         self.whole = true;
         while let Some(row) = self.heap.row() {
