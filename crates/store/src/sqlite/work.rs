@@ -13,18 +13,33 @@ use crate::{Claim, Completion, Error, LetGo};
 
 const WORK: &str = "write under a claim";
 
+/// A statement about the Export that a claim holds, and nothing if it holds it no more. ?1 is the
+/// Export's id, ?2 the fence, ?3 the states that the move begins in.
+macro_rules! under_claim {
+    ($statement:literal) => {
+        under_claim!($statement, "")
+    };
+    ($statement:literal, $end:literal) => {
+        concat!(
+            $statement,
+            " WHERE id = ?1 AND fence = ?2 AND lease_until IS NOT NULL \
+              AND status IN (SELECT value FROM json_each(?3))",
+            $end
+        )
+    };
+}
+
 impl SqliteStore {
     pub(super) async fn fix_version(&self, claim: &Claim, version: u64) -> Result<Option<u64>, Error> {
         let mut tx = self.begin(WORK).await?;
-        let fixed: Option<i64> = sqlx::query_scalar(
-            "UPDATE exports SET data_version = coalesce(data_version, ?1), revision = revision + 1 \
-             WHERE id = ?2 AND fence = ?3 AND lease_until IS NOT NULL AND status IN (SELECT value FROM json_each(?4)) \
-             RETURNING data_version",
-        )
-        .bind(count(version))
+        let fixed: Option<i64> = sqlx::query_scalar(under_claim!(
+            "UPDATE exports SET data_version = coalesce(data_version, ?4), revision = revision + 1",
+            " RETURNING data_version"
+        ))
         .bind(claim.export.id.to_string())
         .bind(count(claim.fence))
         .bind(states(Move::Complete))
+        .bind(count(version))
         .fetch_optional(&mut *tx)
         .await
         .map_err(at(WORK, true))?;
@@ -40,18 +55,17 @@ impl SqliteStore {
         until: Timestamp,
     ) -> Result<bool, Error> {
         let mut tx = self.begin(WORK).await?;
-        let written = sqlx::query(
-            "UPDATE exports SET lease_until = ?1, \
-             revision = revision + (?2 > rows_done OR coalesce(?3, rows_expected) IS NOT rows_expected), \
-             rows_done = max(rows_done, ?2), rows_expected = coalesce(?3, rows_expected) \
-             WHERE id = ?4 AND fence = ?5 AND lease_until IS NOT NULL AND status IN (SELECT value FROM json_each(?6))",
-        )
-        .bind(until.0)
-        .bind(count(rows_done))
-        .bind(rows_expected.map(count))
+        let written = sqlx::query(under_claim!(
+            "UPDATE exports SET lease_until = ?4, \
+             revision = revision + (?5 > rows_done OR coalesce(?6, rows_expected) IS NOT rows_expected), \
+             rows_done = max(rows_done, ?5), rows_expected = coalesce(?6, rows_expected)"
+        ))
         .bind(claim.export.id.to_string())
         .bind(count(claim.fence))
         .bind(states(Move::Complete))
+        .bind(until.0)
+        .bind(count(rows_done))
+        .bind(rows_expected.map(count))
         .execute(&mut *tx)
         .await
         .map_err(at(WORK, true))?;
@@ -62,13 +76,15 @@ impl SqliteStore {
     pub(super) async fn publish(&self, claim: &Claim, completion: Completion, now: Timestamp) -> Result<bool, Error> {
         let Completion { file, manifest, file_expires_at, reproducible_until, warnings } = completion;
         let mut tx = self.begin(WORK).await?;
-        let Some((seq, warnings)) = held_with_warnings(&mut tx, claim, &warnings).await? else { return Ok(false) };
-        let written = sqlx::query(
-            "UPDATE exports SET status = ?1, ended_at = ?2, lease_node = NULL, lease_until = NULL, not_before = NULL, \
-             rows_done = ?3, rows_expected = ?3, file_fence = ?4, file = ?5, file_expires_at = ?6, manifest = ?7, \
-             warnings = ?8, reproducible_until = ?12, revision = revision + 1 \
-             WHERE seq = ?9 AND fence = ?10 AND lease_until IS NOT NULL AND status IN (SELECT value FROM json_each(?11))",
-        )
+        let Some(warnings) = held_warnings(&mut tx, claim, &warnings).await? else { return Ok(false) };
+        let written = sqlx::query(under_claim!(
+            "UPDATE exports SET status = ?4, ended_at = ?5, lease_node = NULL, lease_until = NULL, not_before = NULL, \
+             rows_done = ?6, rows_expected = ?6, file_fence = ?7, file = ?8, file_expires_at = ?9, manifest = ?10, \
+             warnings = ?11, reproducible_until = ?12, revision = revision + 1"
+        ))
+        .bind(claim.export.id.to_string())
+        .bind(count(claim.fence))
+        .bind(states(Move::Complete))
         .bind(target(Move::Complete))
         .bind(now.0)
         .bind(count(file.rows))
@@ -77,9 +93,6 @@ impl SqliteStore {
         .bind(file_expires_at.0)
         .bind(manifest)
         .bind(warnings)
-        .bind(seq)
-        .bind(count(claim.fence))
-        .bind(states(Move::Complete))
         .bind(reproducible_until.map(|at| at.0))
         .execute(&mut *tx)
         .await
@@ -98,16 +111,13 @@ impl SqliteStore {
         now: Timestamp,
     ) -> Result<Option<Status>, Error> {
         let mut tx = self.begin(WORK).await?;
-        let held: Option<(i64, i64)> = sqlx::query_as(
-            "SELECT seq, failed_attempts FROM exports \
-             WHERE id = ?1 AND fence = ?2 AND lease_until IS NOT NULL AND status IN (SELECT value FROM json_each(?3))",
-        )
-        .bind(claim.export.id.to_string())
-        .bind(count(claim.fence))
-        .bind(states(Move::Release))
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(at(WORK, true))?;
+        let held: Option<(i64, i64)> = sqlx::query_as(under_claim!("SELECT seq, failed_attempts FROM exports"))
+            .bind(claim.export.id.to_string())
+            .bind(count(claim.fence))
+            .bind(states(Move::Release))
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(at(WORK, true))?;
         let Some((seq, attempts)) = held else { return Ok(None) };
         let written = match how {
             LetGo::Retry { failure, manifest, not_before: _ } if attempts + 1 >= i64::from(attempts_max) => {
@@ -126,19 +136,19 @@ impl SqliteStore {
     }
 }
 
-/// The row's number and its warnings with new ones added, if the claim still holds.
-async fn held_with_warnings(tx: &mut WriteTx, claim: &Claim, new: &[Warning]) -> Result<Option<(i64, String)>, Error> {
-    let held: Option<(i64, String)> =
-        sqlx::query_as("SELECT seq, warnings FROM exports WHERE id = ?1 AND fence = ?2 AND lease_until IS NOT NULL")
-            .bind(claim.export.id.to_string())
-            .bind(count(claim.fence))
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(at(WORK, true))?;
-    let Some((seq, text)) = held else { return Ok(None) };
+/// The Export's warnings with new ones added, if the claim still holds.
+async fn held_warnings(tx: &mut WriteTx, claim: &Claim, new: &[Warning]) -> Result<Option<String>, Error> {
+    let held: Option<String> = sqlx::query_scalar(under_claim!("SELECT warnings FROM exports"))
+        .bind(claim.export.id.to_string())
+        .bind(count(claim.fence))
+        .bind(states(Move::Complete))
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(at(WORK, true))?;
+    let Some(text) = held else { return Ok(None) };
     let mut warnings: Vec<Warning> = json(&text, || format!("warnings of export {}", claim.export.id))?;
     warnings.extend_from_slice(new);
-    Ok(Some((seq, to_json(&warnings))))
+    Ok(Some(to_json(&warnings)))
 }
 
 async fn hand_back(
