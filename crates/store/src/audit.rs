@@ -392,8 +392,18 @@ impl Record {
     }
 
     pub(crate) fn accepted(create: &CreateExport) -> Self {
-        let CreateExport { id, report, tenant, principal, query, scope, created_at, warnings: _, idempotency: _ } =
-            create;
+        let CreateExport {
+            id,
+            report,
+            tenant,
+            principal,
+            query,
+            scope,
+            created_at,
+            warnings: _,
+            idempotency: _,
+            trace: _,
+        } = create;
         let event = Event::ExportAccepted {
             export: *id,
             report: *report,

@@ -17,6 +17,7 @@ mod isolation;
 mod kill;
 mod ledger;
 mod links;
+mod metrics;
 mod oracles;
 mod overload;
 mod planted;
@@ -27,6 +28,8 @@ mod serve;
 mod tidy;
 mod tls;
 mod tokens;
+#[cfg(feature = "otel")]
+mod traces;
 mod verify;
 mod wire;
 
