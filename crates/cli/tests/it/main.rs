@@ -2,6 +2,7 @@
 //! topic.
 
 mod audit;
+mod backup;
 mod clients;
 mod commands;
 mod demo;
