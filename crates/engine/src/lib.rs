@@ -28,6 +28,7 @@ use futures::{StreamExt, TryStreamExt};
 use payouts_filter::Expr;
 use payouts_ledger::Snapshot;
 use payouts_model::{Chunk, Packaging, Scope, TextFormat, Totals};
+use tracing::{Instrument, debug_span, field};
 
 use crate::layout::Layout;
 use crate::pipeline::Pipeline;
@@ -138,8 +139,14 @@ impl Engine {
         {
             return Ok(rows);
         }
-        let scan = self.pipeline.plan(plan, &Layout::rows_only(&plan.snapshot)).await?;
-        self.pipeline.count(scan).await
+        let span = debug_span!("engine.count", rows = field::Empty);
+        let counted = async {
+            let scan = self.pipeline.plan(plan, &Layout::rows_only(&plan.snapshot)).await?;
+            self.pipeline.count(scan).await
+        };
+        let rows = counted.instrument(span.clone()).await?;
+        span.record("rows", rows);
+        Ok(rows)
     }
 
     /// Begins an export: its chunks as [`Engine::run`] gives them, and how many rows they have. A
@@ -165,6 +172,10 @@ impl Engine {
         let layout = Layout::for_file(plan);
         let rows_per_chunk = layout.rows_per_chunk();
         let (pipeline, plan) = (self.pipeline.clone(), plan.clone());
+        let (data_version, files) = (plan.snapshot.version, plan.snapshot.files.len());
+        // Open as long as the stream is: scan, filter, encoding, and the wait for whoever takes the chunks.
+        let span = debug_span!("engine.run", data_version, files, rows = field::Empty);
+        let planning = span.clone();
         let chunks = async move {
             let scan = pipeline.plan(&plan, &layout).await?;
             let job = Arc::new(encode::ChunkJob::new(&plan, layout));
@@ -173,7 +184,13 @@ impl Engine {
             let rest = futures::stream::once(async move { last.rest() });
             Ok::<_, Error>(chunks.chain(rest.filter_map(async |rest| rest.map(Ok))))
         };
-        Ok(futures::stream::once(chunks).try_flatten().boxed())
+        let mut rows = 0;
+        let chunks = futures::stream::once(chunks.instrument(planning)).try_flatten();
+        let chunks = chunks.inspect_ok(move |chunk| {
+            rows += chunk.rows;
+            span.record("rows", rows);
+        });
+        Ok(chunks.boxed())
     }
 
     /// What an export would hold, without making it. `id_lists` are ids of a field (an index) to

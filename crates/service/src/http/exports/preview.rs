@@ -121,7 +121,7 @@ pub async fn preview(
         let message = format!(
             "The preview took longer than {seconds} s and was given up. Narrow the filter, or queue the export itself."
         );
-        Error::new(ErrorCode::PreviewTimeout, message).retry_after(1)
+        Error::new(ErrorCode::PreviewTimeout, message).retry_after(1).limit("preview_seconds")
     })??;
     Ok(super::json(serde_json::to_vec(&view).expect("a view is always JSON")))
 }
