@@ -280,7 +280,7 @@
       alert.textContent = why ?? '';
       if (why) return;
       dialog.close();
-      if (list.hasAttribute('data-one')) { location.href = `${document.body.dataset.root}/?done=deleted#requests`; return; }
+      if (list.hasAttribute('data-one')) { location.href = `${list.dataset.home}?done=deleted#requests`; return; }
       opener?.closest('.request')?.remove();
       tell('The request is deleted.');
       $('#requests-title').focus?.();
