@@ -270,7 +270,7 @@ async fn users_do_not_see_each_other() {
 async fn nobody_gets_anywhere_without_signing_in() {
     let world = World::new();
     let mut nobody = Browser::default();
-    let mut script = Browser { headers: vec![("sec-fetch-mode", "cors".to_owned())], ..Browser::default() };
+    let mut script = Browser::with_headers(vec![("sec-fetch-mode", "cors".to_owned())]);
     for route in payouts_service::page::ROUTES {
         let (method, open) = match route {
             "/" | "/parts/list" | "/live" | "/exports/{id}" | "/exports/{id}/download" | "/exports/{id}/manifest" => {
