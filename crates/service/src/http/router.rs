@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
+use axum::response::Redirect;
 use axum::routing::{get, post};
 use http::Method;
 use payouts_model::ErrorCode;
@@ -20,7 +21,13 @@ use crate::{auth, page};
 pub fn router(app: Arc<App>) -> Router {
     let prefix = path_prefix(&app.config);
     let routes = routes(&app);
-    let all = if prefix.is_empty() { routes } else { routes.clone().nest(&prefix, routes) };
+    let all = if prefix.is_empty() {
+        routes
+    } else {
+        let first = prefix.clone();
+        let to_first = get(move || std::future::ready(Redirect::temporary(&first)));
+        routes.clone().nest(&prefix, routes).route(&format!("{prefix}/"), to_first)
+    };
     all.fallback(no_path)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(app.clone(), envelope::envelope))

@@ -46,7 +46,13 @@ impl Shell {
 
     /// The address of a path of this service, as browsers see it. `path` begins with a slash.
     pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.root)
+        match path.strip_prefix('/') {
+            // Below a prefix the first page has no slash at its end.
+            Some(rest) if !self.root.is_empty() && (rest.is_empty() || rest.starts_with(['?', '#'])) => {
+                format!("{}{rest}", self.root)
+            }
+            _ => format!("{}{path}", self.root),
+        }
     }
 
     /// The address of a style or script.
