@@ -11,6 +11,7 @@ pub mod config;
 pub mod doctor;
 pub mod http;
 pub mod metrics;
+pub mod page;
 pub mod shutdown;
 pub mod sweeper;
 pub mod worker;

@@ -1,0 +1,3 @@
+//! The export page.
+
+pub mod form;
