@@ -156,8 +156,8 @@ pub struct Field {
     pub meaning: Arc<str>,
     /// An example value.
     pub example: Option<Arc<str>>,
-    /// The label of its control in the export page's form; `None`: the form has none.
-    pub form: Option<Arc<str>>,
+    /// Whether the export page's form has a control for it.
+    pub in_form: bool,
 }
 
 /// A report: its fields in file order, ledger-only fields last.
@@ -196,10 +196,10 @@ pub struct ExtraColumn {
     /// One sentence for people.
     #[serde(default)]
     pub meaning: String,
-    /// The label of its control in the export page's form; none by default. For texts and
-    /// enumerated columns with few values, and for dates that a period may be about.
+    /// Whether the export page's form has a control for it: for texts and enumerated columns with
+    /// few values, and for dates that a period may be about.
     #[serde(default)]
-    pub form: Option<String>,
+    pub in_form: bool,
 }
 
 fn yes() -> bool {
@@ -296,7 +296,7 @@ struct FieldRow {
     values: String,
     meaning: String,
     example: String,
-    form: String,
+    in_form: String,
 }
 
 fn load(
@@ -325,7 +325,7 @@ fn load(
         values: c.values.join("|"),
         meaning: c.meaning.clone(),
         example: String::new(),
-        form: c.form.clone().unwrap_or_default(),
+        in_form: if c.in_form { "yes" } else { "" }.into(),
     }));
     // File columns first, so that the default set is a prefix; the order is otherwise kept.
     rows.sort_by_key(|r| r.in_file != "yes");
@@ -396,7 +396,8 @@ fn to_field(row: &FieldRow, names: &HashMap<String, usize>) -> Result<Field, Str
         roles.push(serde_json::from_value(role.into()).map_err(|_| format!("unknown role '{role}'"))?);
     }
     let chosen = matches!(row.kind, FieldType::Text | FieldType::Enum | FieldType::Date | FieldType::Timestamp);
-    if !row.form.is_empty() && !chosen && roles.is_empty() {
+    let in_form = row.in_form == "yes";
+    if in_form && !chosen && roles.is_empty() {
         return Err(format!("column '{}' is {}: the form chooses by texts and dates", row.column, row.kind.as_str()));
     }
     Ok(Field {
@@ -411,7 +412,7 @@ fn to_field(row: &FieldRow, names: &HashMap<String, usize>) -> Result<Field, Str
         values: split(&row.values, '|'),
         meaning: row.meaning.as_str().into(),
         example: some(&row.example),
-        form: some(&row.form),
+        in_form,
     })
 }
 
@@ -454,13 +455,13 @@ mod tests {
             in_file: true,
             values: vec![],
             meaning: String::new(),
-            form: Some("Cost centre".into()),
+            in_form: true,
         };
         let with = |c: ExtraColumn| Catalog::with(&HashMap::from([(ReportName::Payments, vec![c])]), &HashMap::new());
         let catalog = with(column.clone()).unwrap();
         let report = catalog.report(ReportName::Payments);
         assert_eq!(report.index_of("COSTCENTRE"), Some(18), "file columns come before ledger-only ones");
-        assert_eq!(report.fields[18].form.as_deref(), Some("Cost centre"));
+        assert!(report.fields[18].in_form);
         assert!(with(ExtraColumn { name: "earned".into(), ..column.clone() }).is_err());
         let rate = ExtraColumn { name: "rate".into(), kind: FieldType::Number, ..column.clone() };
         assert!(with(rate).is_err(), "the form has no control for numbers");

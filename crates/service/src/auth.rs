@@ -262,8 +262,13 @@ pub fn bearer(headers: &http::HeaderMap) -> Option<&str> {
 
 /// Verifies the request's token, counts the request and looks the caller's grants up.
 pub async fn authenticate(parts: &Parts, app: &App) -> Result<Viewer, Rejection> {
+    let identity = verified(&parts.headers, app, app.clock.now()).await?;
+    admit(identity, parts, app).await
+}
+
+/// Counts a request of somebody whose identity is known, and looks the grants up.
+pub async fn admit(identity: Identity, parts: &Parts, app: &App) -> Result<Viewer, Rejection> {
     let now = app.clock.now();
-    let identity = verified(&parts.headers, app, now).await?;
     Standing::enter(&parts.extensions, &identity, app)?;
     app.tokens.rate.admit(&identity.caller, &parts.method, now)?;
     granted(identity, app, now).await
@@ -286,7 +291,8 @@ async fn verified(headers: &http::HeaderMap, app: &App, now: Timestamp) -> Resul
     app.tokens.verify(token, now).await
 }
 
-async fn granted(identity: Identity, app: &App, now: Timestamp) -> Result<Viewer, Rejection> {
+/// The viewer that an identity is at this moment: with the grants in force.
+pub async fn granted(identity: Identity, app: &App, now: Timestamp) -> Result<Viewer, Rejection> {
     let Identity { caller: Caller { tenant, principal }, admin } = identity;
     let (role, scope) = app.store.access(&tenant, &principal, now).await.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "grants cannot be read");

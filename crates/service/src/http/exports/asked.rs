@@ -76,6 +76,19 @@ impl Asked {
         Self::understand(app, report, viewer, &params, request_digest, now)
     }
 
+    /// What `viewer` asks for by parameters that did not come in a URL: the export page's.
+    pub fn of_params(
+        app: &App,
+        report: ReportName,
+        viewer: &Viewer,
+        params: &ExportParams,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let ExportParams { filter, fields, format, select, time_zone } = params;
+        let request_digest = sha256(&(report, filter, fields, format, select, time_zone));
+        Self::understand(app, app.catalog.report(report), viewer, params, request_digest, now)
+    }
+
     fn understand(
         app: &App,
         report: &Arc<Report>,
@@ -179,8 +192,13 @@ async fn read_body(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<O
 
 /// The same path and the same decoded query have the same digest, however they were escaped.
 fn digest(report: ReportName, raw_query: &str, body: Option<&str>) -> Result<String, Error> {
-    let text = serde_json::to_string(&(report, pairs(raw_query)?, body)).expect("texts are always JSON");
-    Ok(Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect())
+    Ok(sha256(&(report, pairs(raw_query)?, body)))
+}
+
+/// SHA-256 of what is asked, as lower-case hex.
+fn sha256(asked: &impl serde::Serialize) -> String {
+    let text = serde_json::to_string(asked).expect("texts are always JSON");
+    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn parse_time_zone(name: Option<&str>) -> Result<chrono_tz::Tz, Error> {

@@ -1,5 +1,5 @@
-//! Which controls the form has, read from the table of fields: what has a label there is in the
-//! form, and its type and role say how one chooses by it.
+//! Which controls the form has, read from the table of fields: what is marked there has a
+//! control, and its type and role say how one chooses by it.
 
 use payouts_model::report::{Currency, FieldRole};
 use payouts_model::{Field, FieldType, Report};
@@ -22,7 +22,7 @@ pub struct Controls {
 impl Controls {
     /// Those of `report`.
     pub fn of(report: &Report) -> Self {
-        let shown = |i: &usize| report.fields[*i].form.is_some();
+        let shown = |i: &usize| report.fields[*i].in_form;
         let all = || (0..report.fields.len()).filter(shown);
         let with_role = |role| all().find(|&i| report.fields[i].roles.contains(&role));
         let amount = with_role(FieldRole::Headline).and_then(|amount| match report.fields[amount].currency {
@@ -41,11 +41,6 @@ impl Controls {
             amount,
         }
     }
-}
-
-/// What people call a field: its label in the form, else its column's name.
-pub fn label(field: &Field) -> &str {
-    field.form.as_deref().unwrap_or(&field.name)
 }
 
 /// What a filter calls a field: the documented name, where it has one.

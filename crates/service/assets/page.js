@@ -1,0 +1,2 @@
+// What the script adds to pages that work without it.
+'use strict';
