@@ -16,6 +16,7 @@ pub mod frame;
 pub mod labels;
 pub mod layout;
 pub mod list;
+pub mod preview;
 pub mod session;
 pub mod sign_in;
 
@@ -32,13 +33,15 @@ use crate::app::App;
 pub struct Shared {
     /// Who is signed in.
     pub sessions: session::Sessions,
+    /// What the form offers.
+    pub offers: form::offered::Offers,
 }
 
 impl Shared {
     /// Nobody is signed in.
     #[expect(clippy::new_without_default, reason = "a service has one, made with the rest of it")]
     pub fn new() -> Self {
-        Self { sessions: session::Sessions::default() }
+        Self { sessions: session::Sessions::default(), offers: form::offered::Offers::default() }
     }
 }
 
@@ -48,14 +51,26 @@ const SIGN_IN: &str = "/sign-in";
 const SIGN_IN_DEV: &str = "/sign-in/dev";
 const SIGN_OUT: &str = "/sign-out";
 const ASSET: &str = "/assets/{name}";
+const FORM: &str = "/form";
+const FORM_CHECK: &str = "/form/check";
+const FORM_PARTICIPANTS: &str = "/form/participants";
+const PREVIEW: &str = "/preview";
+const PREVIEW_PANEL: &str = "/preview/panel";
 /// The page's routes, as labels of metrics; the shortest last.
-pub const ROUTES: [&str; 6] = [EXPORTS, SIGN_IN_DEV, SIGN_IN, SIGN_OUT, ASSET, HOME];
+pub const ROUTES: [&str; 11] = [
+    EXPORTS, FORM_CHECK, FORM_PARTICIPANTS, FORM, PREVIEW_PANEL, PREVIEW, SIGN_IN_DEV, SIGN_IN, SIGN_OUT, ASSET, HOME,
+];
 
 /// Every route of the page, inside its frame.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let mut router = Router::new()
         .route(HOME, get(list::home))
         .route(EXPORTS, post(form::ask))
+        .route(FORM, post(form::check::form))
+        .route(FORM_CHECK, post(form::check::check))
+        .route(FORM_PARTICIPANTS, post(form::check::participants))
+        .route(PREVIEW, post(preview::page))
+        .route(PREVIEW_PANEL, post(preview::panel))
         .route(SIGN_IN, get(sign_in::page))
         .route(SIGN_OUT, post(sign_in::sign_out));
     if app.config.dev {

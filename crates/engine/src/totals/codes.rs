@@ -16,7 +16,7 @@ const SLOTS: usize = 256;
 
 /// Texts and their numbers. Null and the empty text are one.
 #[derive(Debug, Default)]
-pub(super) struct Codes {
+pub(crate) struct Codes {
     names: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
 }

@@ -111,7 +111,7 @@ fn selection(name: ReportName) -> BoxedStrategy<(Selection, Calendar)> {
         .boxed()
 }
 
-fn any_report() -> impl Strategy<Value = (ReportName, Selection, Calendar)> {
+pub(in crate::page::form) fn any_report() -> impl Strategy<Value = (ReportName, Selection, Calendar)> {
     prop::sample::select(ReportName::ALL.to_vec())
         .prop_flat_map(|name| selection(name).prop_map(move |(selection, calendar)| (name, selection, calendar)))
 }
