@@ -47,9 +47,12 @@ pub struct Values {
     pub more_participants: bool,
 }
 
+/// The values of a field that were found; nothing once they are too many.
+type Distinct = Option<HashSet<Option<Arc<str>>>>;
+
 /// What one job found.
 struct Found {
-    fields: Vec<Option<HashSet<Option<Arc<str>>>>>,
+    fields: Vec<Distinct>,
     participants: Vec<(Arc<str>, Arc<str>)>,
 }
 
@@ -104,7 +107,7 @@ struct Look {
 impl Look {
     fn at(&self, part: &Part) -> Result<Found, Error> {
         let mut texts = Codes::default();
-        let mut fields: Vec<Option<HashSet<Option<Arc<str>>>>> = vec![Some(HashSet::new()); self.fields.len()];
+        let mut fields: Vec<Distinct> = vec![Some(HashSet::new()); self.fields.len()];
         let mut pairs = HashSet::new();
         let mut named = HashSet::new();
         let mut participants = Vec::new();
@@ -116,7 +119,10 @@ impl Look {
             for (owner, program) in runs(&owners, &programs).filter(new).collect::<Vec<_>>() {
                 self.check(texts.name(owner), texts.name(program))?;
             }
-            let names = self.name.map_or_else(|| vec![texts.code(""); rows], |at| texts.of(&columns[at], rows));
+            let names = match self.name {
+                Some(at) => texts.of(&columns[at], rows),
+                None => vec![texts.code(""); rows],
+            };
             for pair in runs(&owners, &names).filter(|pair| named.insert(*pair)).collect::<Vec<_>>() {
                 participants.push((texts.name(pair.0).clone(), texts.name(pair.1).clone()));
             }

@@ -162,7 +162,7 @@ impl View {
             time_zone: entry.time_zone.clone(),
             filter: choice.map_or_else(|_| entry.filter.clone(), |c| c.filter.clone()),
             by_filter: entry.by_filter,
-            expressible: !entry.by_filter || selection.is_some(),
+            expressible: !entry.by_filter || choice.is_err() || selection.is_some(),
             formats: formats(&entry.format),
             columns: match entry.columns {
                 Columns::Usual => "usual",
@@ -279,7 +279,11 @@ fn participants(entry: &Entry, offered: &Offered, viewer: &Viewer) -> Picked {
         _ if count > SHOWN_MAX => format!("{SHOWN_MAX} of {count} are shown{open}. Search by name or id for others."),
         _ => String::new(),
     };
-    let everyone = if all.len() == 1 { all[0].1.to_owned() } else { format!("All {} that you may see", all.len()) };
+    let everyone = match all.as_slice() {
+        [only] => to_item(only).label,
+        _ if offered.more_participants => "All that you may see".to_owned(),
+        several => format!("All {} that you may see", several.len()),
+    };
     Picked {
         summary: summary(&items, &everyone),
         searched: all.len() >= SEARCHED_FROM || offered.more_participants,
@@ -402,3 +406,6 @@ fn own_columns(entry: &Entry, report: &Report) -> Vec<Item> {
     };
     (0..report.fields.len()).map(one).collect()
 }
+
+#[cfg(test)]
+mod tests;
