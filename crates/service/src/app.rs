@@ -179,7 +179,7 @@ impl App {
             room: worker::Room::new(config.limits.tenant_files_bytes, config.limits.files_bytes),
             signals: Signals::default(),
             http: http::Shared::new(&config.limits),
-            page: page::Shared::new(),
+            page: page::Shared::default(),
             trails: TaskTracker::new(),
             stop: CancellationToken::new(),
             config,

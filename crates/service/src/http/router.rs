@@ -29,8 +29,8 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// A route as the label of a metric: a closed set, whatever callers ask for.
 pub fn known(route: &str) -> &'static str {
-    let all = ROUTES.iter().chain(&page::ROUTES);
-    all.copied().find(|known| route.ends_with(known)).unwrap_or("other")
+    let is = |known: &&str| if *known == "/" { route == "/" } else { route.ends_with(known) };
+    ROUTES.into_iter().chain(page::ROUTES).find(is).unwrap_or("other")
 }
 
 const METADATA: &str = "/{version}/payouts/$metadata";

@@ -6,7 +6,7 @@
 use payouts_model::{Field, ReportName};
 
 /// Columns whose own words would not do.
-const FIELDS: [(&str, &str); 25] = [
+const FIELDS: [(&str, &str); 26] = [
     ("participantID", "participant"),
     ("participantIDType", "kind of participant id"),
     ("participantName", "participant name"),
@@ -32,6 +32,7 @@ const FIELDS: [(&str, &str); 25] = [
     ("partnerCountryCode", "partner country"),
     ("calculationDate", "day of calculation"),
     ("engagementName", "engagement"),
+    ("isPrivateOffer", "private offer"),
 ];
 
 /// A field, in lower case as it stands inside a sentence.
@@ -52,6 +53,36 @@ pub fn report(report: ReportName) -> &'static str {
 pub fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// A count with commas.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in bytes, with a unit that keeps it short.
+pub fn size(bytes: u64) -> String {
+    let mut unit = 1_000_u64;
+    for name in ["kB", "MB", "GB", "TB"] {
+        // Rounded up, so that no file is said to be smaller than it is.
+        let tenths = bytes.saturating_mul(10).div_ceil(unit);
+        if bytes < 1_000 {
+            break;
+        }
+        if tenths < 10_000 || name == "TB" {
+            return format!("{}.{} {name}", grouped(tenths / 10), tenths % 10);
+        }
+        unit *= 1_000;
+    }
+    format!("{bytes} bytes")
 }
 
 /// `costCentreUSD` as "cost centre USD".
@@ -92,6 +123,14 @@ mod tests {
         ] {
             assert_eq!(words(column), wanted);
         }
+    }
+
+    #[test]
+    fn counts_and_sizes_are_short() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        let sizes = [0, 999, 1_000, 39_101, 999_999, 1_000_000, 1_099_511_627_776, 5_000_000_000_000_000];
+        let wanted = ["0 bytes", "999 bytes", "1.0 kB", "39.2 kB", "1.0 MB", "1.0 MB", "1.1 TB", "5,000.0 TB"];
+        assert_eq!(sizes.map(size), wanted);
     }
 
     #[test]

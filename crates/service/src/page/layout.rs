@@ -3,6 +3,8 @@
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
+use payouts_model::Timestamp;
+
 use super::assets;
 use super::session::Session;
 use crate::app::App;
@@ -55,6 +57,25 @@ impl Shell {
     /// The value of every form's field `csrf`; empty if nobody is signed in.
     pub fn csrf(&self) -> &str {
         self.who.as_ref().map_or("", |who| &who.csrf)
+    }
+}
+
+/// An instant: as pages write it, and as the script reads it to write it in the browser's way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct When {
+    /// ISO 8601, UTC.
+    pub iso: String,
+    /// To the minute, UTC.
+    pub plain: String,
+}
+
+impl When {
+    /// Of an instant.
+    pub fn new(at: Timestamp) -> Self {
+        Self {
+            iso: at.to_utc().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            plain: at.to_utc().format("%Y-%m-%d %H:%M UTC").to_string(),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::http::Error;
 use crate::http::base_url::BaseUrl;
 
-pub use cookie::Cookies;
+pub use cookie::{Cookies, unusable as cookies_unusable, values as cookie_values};
 pub use posted::{Posted, check_origin, read_form};
 
 /// The longest that a session lasts, whatever the issuer says: a working day.

@@ -4,6 +4,9 @@
 //! page of this service and nowhere else.
 
 pub mod dev;
+pub mod oidc;
+pub mod once;
+pub mod sealed;
 
 use std::sync::Arc;
 
@@ -14,7 +17,7 @@ use http::{HeaderMap, header};
 use payouts_model::Timestamp;
 
 use super::layout::{self, Shell};
-use super::session::{Cookies, Posted};
+use super::session::{Cookies, Posted, cookies_unusable};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::http::Error;
@@ -45,19 +48,30 @@ pub async fn page(
     RawText(raw_query): RawText,
 ) -> Result<Response, Error> {
     let shell = Shell::new(&app, None);
-    let query: Vec<(String, String)> = url::form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect();
-    let value = |name: &str| query.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value);
+    let query = query_of(&raw_query);
+    let value = |name: &str| value_of(&query, name);
     let to = safe_target(value("to")).to_owned();
     if app.page.sessions.of(&app.config, &headers, app.clock.now()).is_some() {
         return Ok(Redirect::to(&shell.url(&to)).into_response());
     }
     let note = match (value("ended"), value("out")) {
+        _ if cookies_unusable(&app.config) => Some(
+            "Browsers keep nobody signed in here: public_url begins with http://, and that is for loopback alone. \
+             The operator has to serve the page over https.",
+        ),
         ("", "") => None,
         ("", _) => Some("You are signed out."),
         _ => Some("Your session has ended. Sign in to go on."),
     };
     let users = if app.config.dev { dev::users(&app).await? } else { Vec::new() };
-    let issuers: Vec<IssuerChoice> = Vec::new();
+    let start = |(place, label): (usize, &str)| {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("issuer", &place.to_string())
+            .append_pair("to", &to)
+            .finish();
+        IssuerChoice { label: label.to_owned(), url: shell.url(&format!("/sign-in/start?{query}")) }
+    };
+    let issuers: Vec<IssuerChoice> = app.tokens.page_issuers().map(start).collect();
     let nobody = if app.config.dev {
         "Nobody has a grant yet. Give one with: payouts grant --data DIR --tenant TENANT --all-participants"
     } else {
@@ -73,6 +87,16 @@ pub async fn sign_out(State(app): State<Arc<App>>, posted: Posted) -> Response {
     let gone = cookies.set(&cookies.session, "", 0);
     let to = posted.visit.shell.url("/sign-in?out=1");
     ([(header::SET_COOKIE, gone)], Redirect::to(&to)).into_response()
+}
+
+/// The names and values of an address, decoded.
+fn query_of(raw_query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect()
+}
+
+/// The first value of a name; empty if there is none.
+fn value_of<'q>(query: &'q [(String, String)], name: &str) -> &'q str {
+    query.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
 }
 
 /// Begins a session, and leads to a page.

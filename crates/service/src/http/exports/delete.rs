@@ -62,6 +62,11 @@ pub async fn forget(
     Ok(export)
 }
 
+/// Why an Export that can be seen cannot be deleted.
+pub fn refused(export: &Export) -> Error {
+    if export.held_at.is_some() { held() } else { not_the_owner() }
+}
+
 fn not_the_owner() -> Error {
     Error::new(ErrorCode::NotTheOwner, "Only whoever made this export, or an admin of the tenant, can delete it.")
 }

@@ -42,11 +42,13 @@ pub async fn list(
 /// The form of a `$skiptoken`: instant in microseconds and id of the last Export of a page.
 pub const TOKEN_PATTERN: &str = "^[0-9]{1,18}\\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 
-fn write_token((at, id): (Timestamp, ExportId)) -> String {
+/// The text of a place in the list.
+pub fn write_token((at, id): (Timestamp, ExportId)) -> String {
     format!("{}.{id}", at.0)
 }
 
-fn read_token(token: &str) -> Result<(Timestamp, ExportId), Error> {
+/// The place that a text names.
+pub fn read_token(token: &str) -> Result<(Timestamp, ExportId), Error> {
     let read = || {
         let (at, id) = token.split_once('.')?;
         let digits = (1..=18).contains(&at.len()) && at.bytes().all(|b| b.is_ascii_digit());

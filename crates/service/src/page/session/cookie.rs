@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::config::Config;
-use crate::http::base_url::path_prefix;
+use crate::http::base_url::{self, path_prefix};
 
 /// Names and attributes, which depend on where the service is reached.
 ///
@@ -45,12 +45,18 @@ impl Cookies {
     }
 }
 
-/// Whether browsers reach the service over https.
+/// Whether a cookie may go over https alone: always, but for plain http on loopback, and for a
+/// development server, which has no other name than the one it was asked by.
 fn secure(config: &Config) -> bool {
-    match &config.public_url {
-        Some(url) => url.starts_with("https:"),
+    match config.public_url.as_ref().and_then(|url| url::Url::parse(url).ok()) {
+        Some(url) => url.scheme() == "https" || !base_url::loopback(url.host_str().unwrap_or("")),
         None => config.scheme() == "https",
     }
+}
+
+/// Whether browsers would not send a session's cookie back: the service says http, and not on loopback.
+pub fn unusable(config: &Config) -> bool {
+    secure(config) && config.public_url.as_ref().is_some_and(|url| url.starts_with("http:"))
 }
 
 /// The values of the cookies of this name.

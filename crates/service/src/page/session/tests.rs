@@ -62,6 +62,18 @@ fn cookies_are_secure_wherever_browsers_come_by_https() {
         set(Some("https://p.example/api")),
         "__Secure-payouts-session=v; Path=/api; HttpOnly; SameSite=Lax; Secure; Max-Age=60"
     );
+    assert_eq!(
+        set(Some("http://p.example")),
+        "__Host-payouts-session=v; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=60",
+        "plain http is for loopback alone"
+    );
+    assert!(
+        cookies_unusable(&config(Some("http://p.example"))) && !cookies_unusable(&config(Some("https://p.example")))
+    );
+    assert_eq!(
+        set(Some("http://localhost:7070")),
+        "payouts-session-7070=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60"
+    );
     assert_eq!(set(None), "payouts-session-7070=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
 }
 
