@@ -13,7 +13,7 @@ use payouts_ledger::Snapshot;
 use payouts_model::report::FieldRole;
 use payouts_model::{Packaging, Scope, TextFormat};
 
-use crate::column::Column;
+use crate::batch::Batch;
 use crate::layout::Layout;
 use crate::pipeline::{Part, Pipeline};
 use crate::totals::codes::Codes;
@@ -112,23 +112,23 @@ impl Look {
         let mut named = HashSet::new();
         let mut participants = Vec::new();
         for batch in &part.batches {
-            let (columns, rows) = (self.layout.read(batch)?, batch.num_rows());
-            let owners = texts.of(&columns[self.pair.0], rows);
-            let programs = texts.of(&columns[self.pair.1], rows);
+            let batch = self.layout.read(batch)?;
+            let owners = texts.of(&batch, self.pair.0);
+            let programs = texts.of(&batch, self.pair.1);
             let new = |pair: &(u32, u32)| pairs.insert(*pair);
             for (owner, program) in runs(&owners, &programs).filter(new).collect::<Vec<_>>() {
                 self.check(texts.name(owner), texts.name(program))?;
             }
             let names = match self.name {
-                Some(at) => texts.of(&columns[at], rows),
-                None => vec![texts.code(""); rows],
+                Some(at) => texts.of(&batch, at),
+                None => vec![texts.code(""); batch.rows()],
             };
             for pair in runs(&owners, &names).filter(|pair| named.insert(*pair)).collect::<Vec<_>>() {
                 participants.push((texts.name(pair.0).clone(), texts.name(pair.1).clone()));
             }
             for (values, &at) in fields.iter_mut().zip(&self.fields) {
                 if let Some(found) = values {
-                    distinct(&columns[at], rows, &mut texts, found);
+                    distinct(&batch, at, &mut texts, found);
                     if found.len() > self.values_max {
                         *values = None;
                     }
@@ -154,16 +154,16 @@ fn runs<'c>(a: &'c [u32], b: &'c [u32]) -> impl Iterator<Item = (u32, u32)> + 'c
 }
 
 /// Adds the values of a column; null and the empty text are two.
-fn distinct(column: &Column, rows: usize, texts: &mut Codes, found: &mut HashSet<Option<Arc<str>>>) {
+fn distinct(batch: &Batch, at: usize, texts: &mut Codes, found: &mut HashSet<Option<Arc<str>>>) {
     let empty = texts.code("");
-    let codes = texts.of(column, rows);
+    let codes = texts.of(batch, at);
     let mut seen = HashSet::new();
     let (mut null, mut blank) = (false, false);
     for (row, &code) in codes.iter().enumerate() {
         if code != empty {
             seen.insert(code);
         } else if !(null && blank) {
-            match column.text(row) {
+            match batch.column(at).text(row) {
                 None => null = true,
                 Some(_) => blank = true,
             }

@@ -7,9 +7,9 @@
 //! holds a viewer that is built anew for every request and counted like a caller's.
 //!
 //! Rooms: `frame` (headers and error pages), `layout` (what every page shares), `assets`,
-//! `session` (who is signed in), `sign_in`, `form` (ask), `preview` (what one would get), `list` (requests), `live` (changes as
-//! they happen), `labels` (plain names of reports and fields),
-//! `words` (filters in plain English).
+//! `session` (who is signed in), `sign_in`, `form` (ask), `preview` (what one would get), `list`
+//! (requests), `live` (changes as they happen), `labels` (plain names of reports and fields), `words`
+//! (filters in plain English).
 
 pub mod assets;
 pub mod form;

@@ -178,8 +178,9 @@ async fn look(app: &App, viewer: &Viewer, opened: &Opened, choice: &Choice) -> R
         scan(app, opened, asked).await
     });
     looked.await.map_err(|_| {
-        let message =
-            format!("This preview took longer than {seconds} s. Choose less, or ask for the file, which may take longer.");
+        let message = format!(
+            "This preview took longer than {seconds} s. Choose less, or ask for the file, which may take longer."
+        );
         Error::new(ErrorCode::PreviewTimeout, message)
     })?
 }

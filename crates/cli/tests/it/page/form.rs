@@ -111,11 +111,18 @@ async fn nothing_is_offered_that_is_not_granted() {
 async fn a_preview_says_what_the_file_then_holds() {
     let world = World::new();
     let mut desk = Desk::of(&world, "ann@home").await;
-    let keys = ["5a0c1de2-7f0b-4f6e-9a55-0d2a3b4c5d01", "5a0c1de2-7f0b-4f6e-9a55-0d2a3b4c5d02", "5a0c1de2-7f0b-4f6e-9a55-0d2a3b4c5d03"];
+    let keys = [
+        "5a0c1de2-7f0b-4f6e-9a55-0d2a3b4c5d01",
+        "5a0c1de2-7f0b-4f6e-9a55-0d2a3b4c5d02",
+        "5a0c1de2-7f0b-4f6e-9a55-0d2a3b4c5d03",
+    ];
     let choices = [
         ("payments", &[("value.paymentStatus", "SENT"), ("period", "36-months")][..]),
         ("payments", &[("period", "any"), ("currency", "EUR"), ("least", "1.000,00"), ("columns", "all")]),
-        ("transactionhistory", &[("period", "any"), ("timeZone", "Pacific/Auckland"), ("columns", "own"), ("column", "earningId")]),
+        (
+            "transactionhistory",
+            &[("period", "any"), ("timeZone", "Pacific/Auckland"), ("columns", "own"), ("column", "earningId")],
+        ),
     ];
     for ((report, more), key) in choices.into_iter().zip(keys) {
         let fields: Vec<(&str, &str)> =
@@ -134,7 +141,8 @@ async fn a_preview_says_what_the_file_then_holds() {
         // The same form sent again asks for nothing new; another choice does.
         let again = desk.json("/exports", &fields).await;
         assert_eq!(again["requestId"], *id);
-        let other: Vec<(&str, &str)> = fields.iter().map(|&(n, v)| (n, if n == "format" { "tsv" } else { v })).collect();
+        let other: Vec<(&str, &str)> =
+            fields.iter().map(|&(n, v)| (n, if n == "format" { "tsv" } else { v })).collect();
         assert_ne!(desk.json("/exports", &other).await["requestId"], *id);
     }
 }
@@ -166,7 +174,8 @@ async fn mistakes_are_shown_where_they_were_made() {
         }
     }
     let panel = desk.json("/preview/panel", &fields).await;
-    let controls: Vec<&str> = panel["problems"].as_array().unwrap().iter().filter_map(|p| p["control"].as_str()).collect();
+    let controls: Vec<&str> =
+        panel["problems"].as_array().unwrap().iter().filter_map(|p| p["control"].as_str()).collect();
     assert_eq!(controls, ["payments", "currency"]);
     assert!(panel["html"].is_null());
     assert_eq!(world.api_json("ann", "/v1.0/payouts/payments").await.1["totalCount"], 0, "nothing was asked for");
@@ -176,7 +185,9 @@ async fn mistakes_are_shown_where_they_were_made() {
 async fn a_filter_is_checked_as_it_is_written() {
     let world = World::new();
     let mut desk = Desk::of(&world, "ann@home").await;
-    let mut check = async |filter: &str| desk.json("/form/check", &[("report", "payments"), ("use", "filter"), ("filter", filter)]).await;
+    let mut check = async |filter: &str| {
+        desk.json("/form/check", &[("report", "payments"), ("use", "filter"), ("filter", filter)]).await
+    };
     let misspelt = check("payoutOrderType eq 'REBATE' and paymntAmount ge 5").await;
     let place = &misspelt["problem"]["place"];
     assert_eq!((place["offset"].as_u64(), place["length"].as_u64()), (Some(33), Some(12)), "{misspelt}");
@@ -187,7 +198,8 @@ async fn a_filter_is_checked_as_it_is_written() {
     assert!(controls.contains("value=\"SENT\" checked") && controls.contains("name=\"from\" value=\"2024-01-31\""));
     let beyond = check("earned gt totalPayment").await;
     assert_eq!((beyond["problem"].is_null(), beyond["expressible"].as_bool()), (true, Some(false)), "{beyond}");
-    let page = desk.send("/preview", &[("report", "payments"), ("use", "filter"), ("filter", "earned gt totalPayment")]);
+    let page =
+        desk.send("/preview", &[("report", "payments"), ("use", "filter"), ("filter", "earned gt totalPayment")]);
     let page = page.await.expect(200);
     assert!(page.text.contains("class=\"controls\" disabled"), "{}", page.text);
     let back = [("report", "payments"), ("use", "filter"), ("filter", "earned gt totalPayment"), ("do", "form")];

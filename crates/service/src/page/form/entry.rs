@@ -188,9 +188,10 @@ pub struct Choice {
 impl Choice {
     /// The parameters of a request for it.
     pub fn params(&self, report: &Report) -> ExportParams {
-        let select = self.columns.as_ref().map(|columns| {
-            columns.iter().map(|&i| &*report.fields[i].name).collect::<Vec<_>>().join(",")
-        });
+        let select = self
+            .columns
+            .as_ref()
+            .map(|columns| columns.iter().map(|&i| &*report.fields[i].name).collect::<Vec<_>>().join(","));
         ExportParams {
             filter: Some(self.filter.clone()),
             fields: Vec::new(),
@@ -331,7 +332,8 @@ impl Entry {
     /// What the controls say; what is wrong with them goes to `problems`.
     fn selection(&self, setting: &Setting<'_>, calendar: &Calendar, problems: &mut Vec<Problem>) -> Selection {
         let controls = setting.controls;
-        let period = take(problems, names::PERIOD, self.period(problems_of_days(self), calendar)).unwrap_or(Period::Any);
+        let period =
+            take(problems, names::PERIOD, self.period(problems_of_days(self), calendar)).unwrap_or(Period::Any);
         let mut selection = Selection::within(period, controls);
         for (control, text) in [(names::FROM, &self.from), (names::TO, &self.to)] {
             if !text.is_empty() {

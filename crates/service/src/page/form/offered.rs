@@ -90,7 +90,8 @@ impl Offers {
             };
             let limit = Duration::from_secs(app.config.limits.preview_seconds);
             let values = tokio::time::timeout(limit, app.engine.values(&snapshot, &viewer.scope, &wanted)).await;
-            let values = values.map_err(|_| Error::unavailable("Looking for what there is to choose from took too long."))??;
+            let values =
+                values.map_err(|_| Error::unavailable("Looking for what there is to choose from took too long."))??;
             Ok::<_, Error>(Arc::new(Offered::of(values, &wanted.fields)))
         });
         let found = found.await?.clone();

@@ -15,7 +15,7 @@ use payouts_model::id::canonical;
 use payouts_model::{Amount, FieldType, Report, Timestamp};
 
 use super::controls::{Controls, filter_name};
-use super::period::{Calendar, Period};
+use super::period::{Calendar, Days, Period};
 
 /// The filter that selects every row; an empty one would mean the last three years.
 const EVERYTHING: &str = "true";
@@ -78,12 +78,7 @@ impl Selection {
     }
 
     /// The selection that a filter's predicate is; `None` if it says what the form cannot.
-    pub fn from_predicate(
-        predicate: &Expr,
-        report: &Report,
-        controls: &Controls,
-        calendar: &Calendar,
-    ) -> Option<Self> {
+    pub fn from_predicate(predicate: &Expr, report: &Report, controls: &Controls, calendar: &Calendar) -> Option<Self> {
         let mut reader = Reader {
             report,
             controls,
@@ -136,7 +131,7 @@ struct Reader<'a> {
     calendar: &'a Calendar,
     /// What may be said once: a field, and whether it is a bound from above.
     said: HashSet<(usize, bool)>,
-    days: Option<(usize, (Option<NaiveDate>, Option<NaiveDate>))>,
+    days: Option<(usize, Days)>,
     selection: Selection,
 }
 
@@ -251,7 +246,7 @@ impl Reader<'_> {
     }
 
     /// The days so far, if they are about this date alone.
-    fn days_of(&mut self, field: usize) -> Option<&mut (Option<NaiveDate>, Option<NaiveDate>)> {
+    fn days_of(&mut self, field: usize) -> Option<&mut Days> {
         let (of, days) = self.days.get_or_insert((field, (None, None)));
         (*of == field && self.controls.dates.contains(&field)).then_some(days)
     }

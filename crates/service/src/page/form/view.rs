@@ -151,8 +151,14 @@ impl View {
             dates,
             periods: periods(&shown, &calendar),
             between: shown.period == "between",
-            days: days.map_or_else(String::new, |days| days_in_words(days, &calendar, &labels::field(&report.fields[date]))),
-            choices: setting.controls.choices.iter().map(|&field| choice_view(&shown, report, field, offered)).collect(),
+            days: days
+                .map_or_else(String::new, |days| days_in_words(days, &calendar, &labels::field(&report.fields[date]))),
+            choices: setting
+                .controls
+                .choices
+                .iter()
+                .map(|&field| choice_view(&shown, report, field, offered))
+                .collect(),
             payments: setting.controls.payment.map(|f| (label(report, f), shown.payments.clone())),
             amount: setting.controls.amount.map(|(amount, _)| label(report, amount)),
             currencies: currencies(&shown, setting, offered),

@@ -120,7 +120,7 @@ impl Panel {
         let undated = totals.rows.saturating_sub(dated);
         Self {
             rows: totals.rows,
-            rows_shown: figures::rows(totals.rows),
+            rows_shown: labels::grouped(totals.rows),
             amount_label: headline.map_or_else(String::new, |field| label(report, field)),
             units: unit.offered(report, headline, &currencies),
             currencies,
@@ -134,11 +134,11 @@ impl Panel {
             amount_chart: amount_chart(&months, &unit),
             months: months.iter().map(|month| month_row(month, &unit)).collect(),
             unit_label: unit.label,
-            undated: if undated == 0 { String::new() } else { figures::rows(undated) },
+            undated: if undated == 0 { String::new() } else { labels::grouped(undated) },
             headings: headings(report, &seen.columns),
             first_rows: first_rows(report, seen),
             not_found: seen.not_found.iter().take(IDS_SHOWN_MAX).cloned().collect(),
-            not_found_count: figures::rows(seen.not_found.len() as u64),
+            not_found_count: labels::grouped(seen.not_found.len() as u64),
             more_not_found: seen.not_found.len().saturating_sub(IDS_SHOWN_MAX),
             as_of: seen.data_as_of.to_utc().format("%-d %b %Y, %H:%M UTC").to_string(),
             as_of_exact: seen.data_as_of.to_string(),
@@ -199,7 +199,8 @@ impl Unit {
     }
 
     fn offered(&self, report: &Report, headline: Option<usize>, currencies: &[CurrencyTotal]) -> Vec<Item> {
-        let item = |value: &str, label: String, chosen| Item { value: value.into(), label, note: String::new(), chosen };
+        let item =
+            |value: &str, label: String, chosen| Item { value: value.into(), label, note: String::new(), chosen };
         let dollars = us_dollars(report).map(|field| item("usd", label(report, field), self.dollars));
         let own = headline.into_iter().flat_map(|field| {
             let name = label(report, field);
@@ -225,12 +226,12 @@ fn by_currency(totals: &Totals, column: &str) -> Vec<CurrencyTotal> {
         statuses.values().for_each(|sum| all.merge(*sum));
         let status = |(status, sum): (&str, Sum)| StatusTotal {
             status: status.to_owned(),
-            rows: figures::rows(sum.rows),
+            rows: labels::grouped(sum.rows),
             amount: Money::new(sum.sum, currency),
         };
         CurrencyTotal {
             currency: currency.to_owned(),
-            rows: figures::rows(all.rows),
+            rows: labels::grouped(all.rows),
             amount: Money::new(all.sum, currency),
             statuses: statuses.into_iter().map(status).collect(),
         }
@@ -248,7 +249,7 @@ fn months(months: &BTreeMap<String, Totals>, unit: &Unit) -> Vec<Span<Month>> {
 }
 
 fn rows_chart(months: &[Span<Month>]) -> Chart {
-    let title = |span: &Span<Month>| format!("{}: {} rows", span.label, figures::rows(span.value.rows));
+    let title = |span: &Span<Month>| format!("{}: {} rows", span.label, labels::grouped(span.value.rows));
     chart::bars(months, 1, |month| i128::from(month.rows), title)
 }
 
@@ -260,7 +261,7 @@ fn amount_chart(months: &[Span<Month>], unit: &Unit) -> Chart {
 fn month_row(span: &Span<Month>, unit: &Unit) -> MonthRow {
     MonthRow {
         label: span.label.clone(),
-        rows: figures::rows(span.value.rows),
+        rows: labels::grouped(span.value.rows),
         amount: Money::new(span.value.amount, &unit.currency),
     }
 }

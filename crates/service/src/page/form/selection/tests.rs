@@ -247,7 +247,9 @@ fn the_filter_is_one_that_people_would_write() {
     insta::assert_snapshot!(filter(&selection), @"payoutStatusUpdateTS ge 2025-11-28 and payoutStatusUpdateTS le 2026-11-27");
     selection.participants = vec!["1000042".into()];
     selection.choices.insert(report.index_of("programName").unwrap(), vec![Some("Partner's choice".into())]);
-    selection.choices.insert(report.index_of("paymentStatus").unwrap(), vec![Some("SENT".into()), Some("FAILED".into())]);
+    selection
+        .choices
+        .insert(report.index_of("paymentStatus").unwrap(), vec![Some("SENT".into()), Some("FAILED".into())]);
     selection.currency = Some("EUR".into());
     selection.least = Some(Amount(20_000_000));
     insta::assert_snapshot!(filter(&selection), @"enrollmentParticipantId eq '1000042' and payoutStatusUpdateTS ge 2025-11-28 and payoutStatusUpdateTS le 2026-11-27 and programName eq 'Partner''s choice' and paymentStatus in ('SENT', 'FAILED') and paymentCurrencyCode eq 'EUR' and paymentAmount ge 2000.00");

@@ -87,6 +87,10 @@ fn which_days_is_said_in_words() {
     let beyond = view(&[("use", "filter"), ("filter", "earned gt totalPayment")], &offered, &viewer(&[]));
     assert!(!beyond.expressible);
     let wrong = view(&[("use", "filter"), ("filter", "earnd gt 1")], &offered, &viewer(&[]));
-    assert!(wrong.expressible && wrong.error("filter").contains("no field &#39;earnd&#39;"), "{}", wrong.error("filter"));
+    assert!(
+        wrong.expressible && wrong.error("filter").contains("no field &#39;earnd&#39;"),
+        "{}",
+        wrong.error("filter")
+    );
     assert_eq!((wrong.invalid("filter"), wrong.invalid("period")), (" aria-invalid=\"true\"", ""));
 }
