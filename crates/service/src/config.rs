@@ -65,7 +65,7 @@ pub struct Config {
     /// Limits of the HTTP side.
     pub limits: Limits,
     /// What the export page's form begins with.
-    pub page: PageConfig,
+    pub form: FormConfig,
     /// By report, the table that something else writes.
     pub sources: Sources,
     /// By report, the columns that are appended.
@@ -165,7 +165,7 @@ pub enum TenantRule {
 
 /// What the export page's form begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageConfig {
+pub struct FormConfig {
     /// The month that a fiscal year begins with: 1 to 12.
     pub fiscal_year_first_month: u32,
     /// The time zone of whoever's browser does not say one.

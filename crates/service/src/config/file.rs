@@ -14,7 +14,7 @@ use payouts_model::report::ExtraColumn;
 use serde::Deserialize;
 
 use self::issuers::{IssuerTable, issuers};
-use super::{Config, DEFAULTS, Error, Limits, Overrides, PageConfig, Retention, TlsConfig};
+use super::{Config, DEFAULTS, Error, FormConfig, Limits, Overrides, Retention, TlsConfig};
 
 /// Declares a table of the file: every key optional, unknown ones refused, and one table can be
 /// laid over another.
@@ -59,9 +59,9 @@ layered!(File {
     links: LinksTable,
     limits: LimitsTable,
     tls: TlsTable,
-    page: PageTable,
+    form: FormTable,
 });
-layered!(PageTable { fiscal_year_first_month: u32, time_zone: String });
+layered!(FormTable { fiscal_year_first_month: u32, time_zone: String });
 layered!(EngineTable { threads: usize, memory_bytes: usize, export_memory_bytes: usize });
 layered!(RetentionTable { file_days: i64, export_days: i64, version_days: i64 });
 layered!(TlsTable { certificate: PathBuf, key: PathBuf });
@@ -193,7 +193,7 @@ fn resolve(file: File, base: &Path, overrides: &Overrides) -> Result<Config, Err
         },
         link_lifetime_seconds: at_least("links.lifetime_seconds", set(file.links.lifetime_seconds), 10)?,
         limits: limits(&file.limits)?,
-        page: page(&file.page)?,
+        form: form(&file.form)?,
         sources: HashMap::new(),
         extra_columns: HashMap::new(),
         extra_values: HashMap::new(),
@@ -231,22 +231,22 @@ fn tls(table: &TlsTable, base: &Path) -> Result<Option<TlsConfig>, Error> {
     }
 }
 
-fn page(table: &PageTable) -> Result<PageConfig, Error> {
+fn form(table: &FormTable) -> Result<FormConfig, Error> {
     let name = set(table.time_zone.as_deref());
     let time_zone = name.parse().map_err(|_| Error::Value {
-        key: "page.time_zone".into(),
+        key: "form.time_zone".into(),
         value: format!("{name:?}"),
         reason: "not an IANA time zone such as UTC, Europe/Berlin or America/New_York".into(),
     })?;
-    let fiscal_year_first_month = at_least("page.fiscal_year_first_month", set(table.fiscal_year_first_month), 1)?;
+    let fiscal_year_first_month = at_least("form.fiscal_year_first_month", set(table.fiscal_year_first_month), 1)?;
     if fiscal_year_first_month > 12 {
         return Err(Error::Value {
-            key: "page.fiscal_year_first_month".into(),
+            key: "form.fiscal_year_first_month".into(),
             value: fiscal_year_first_month.to_string(),
             reason: "a year has twelve months: 1 (January) to 12".into(),
         });
     }
-    Ok(PageConfig { fiscal_year_first_month, time_zone })
+    Ok(FormConfig { fiscal_year_first_month, time_zone })
 }
 
 fn limits(table: &LimitsTable) -> Result<Limits, Error> {

@@ -143,7 +143,7 @@ impl Opened {
             shell: &visit.shell,
             view: &view,
             key: uuid::Uuid::new_v4().to_string(),
-            default_zone: app.config.page.time_zone.name(),
+            default_zone: app.config.form.time_zone.name(),
             notice: &notice,
         })
     }
@@ -151,7 +151,7 @@ impl Opened {
 
 /// What entries are read against.
 fn setting<'a>(app: &'a App, report: &'a Report, controls: &'a Controls, now: Timestamp) -> Setting<'a> {
-    Setting { report, controls, page: &app.config.page, program_aliases: &app.config.program_aliases, now }
+    Setting { report, controls, page: &app.config.form, program_aliases: &app.config.program_aliases, now }
 }
 
 /// The form as HTML, for the first page. `raw_query` is that of the page's address: a filter in it,

@@ -13,7 +13,7 @@ use super::controls::Controls;
 use super::period::{Calendar, Period};
 use super::selection::Selection;
 use super::typed;
-use crate::config::PageConfig;
+use crate::config::FormConfig;
 use crate::http::params::ExportParams;
 
 /// The name in a request of everything that is not a choice of a field's values.
@@ -142,7 +142,7 @@ pub struct Setting<'a> {
     /// Its controls.
     pub controls: &'a Controls,
     /// Fiscal year and default time zone.
-    pub page: &'a PageConfig,
+    pub page: &'a FormConfig,
     /// Old programme names.
     pub program_aliases: &'a std::collections::HashMap<String, Vec<String>>,
     /// The instant of the request.

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::page::form::selection::tests::any_report;
 
-const PAGE: PageConfig = PageConfig { fiscal_year_first_month: 7, time_zone: chrono_tz::UTC };
+const PAGE: FormConfig = FormConfig { fiscal_year_first_month: 7, time_zone: chrono_tz::UTC };
 
-fn with<T>(name: ReportName, now: Timestamp, page: &PageConfig, run: impl FnOnce(&Setting<'_>) -> T) -> T {
+fn with<T>(name: ReportName, now: Timestamp, page: &FormConfig, run: impl FnOnce(&Setting<'_>) -> T) -> T {
     let report = Catalog::builtin().report(name).clone();
     let controls = Controls::of(&report);
     let aliases = HashMap::new();
@@ -36,7 +36,7 @@ proptest! {
     /// What a form shows for a filter is what it sends for it again.
     #[test]
     fn a_form_that_is_filled_from_a_filter_writes_the_same_one((name, selection, calendar) in any_report()) {
-        let page = PageConfig { fiscal_year_first_month: calendar.fiscal_first_month, time_zone: calendar.zone };
+        let page = FormConfig { fiscal_year_first_month: calendar.fiscal_first_month, time_zone: calendar.zone };
         // Noon is the same day wherever midnight is moved.
         let now = payouts_filter::start_of_day(calendar.today, calendar.zone).unwrap().plus_ms(43_200_000);
         let (text, again) = with(name, now, &page, |setting| {

@@ -4,10 +4,10 @@ use payouts_model::access::Pair;
 use payouts_model::{Catalog, ParticipantId, PrincipalId, Role, Scope, TenantId, Timestamp};
 
 use super::*;
-use crate::config::PageConfig;
+use crate::config::FormConfig;
 use crate::page::form::controls::Controls;
 
-const PAGE: PageConfig = PageConfig { fiscal_year_first_month: 1, time_zone: chrono_tz::UTC };
+const PAGE: FormConfig = FormConfig { fiscal_year_first_month: 1, time_zone: chrono_tz::UTC };
 
 fn viewer(participants: &[&str]) -> Viewer {
     let pair = |id: &&str| Pair { participant: Some(ParticipantId::new(id)), program: None };
