@@ -310,7 +310,7 @@
     if (event.target !== form()) return;
     event.preventDefault();
     if (event.submitter?.hasAttribute('data-back')) { back(); return; }
-    if (event.submitter?.id === 'show-preview') { preview(0); return; }
+    if (event.submitter?.value === 'preview') { preview(0); return; }
     const button = $('button.primary', form());
     if (button.disabled) return;
     button.disabled = true;
