@@ -3,6 +3,7 @@
 //! or in the log. With a real OpenID provider in `page/oidc.rs`.
 
 mod browser;
+mod form;
 mod oidc;
 
 use std::process::Command;
