@@ -6,6 +6,7 @@
 //! every chunk is encoded, added up and compressed on its own ([`encode`], [`totals`],
 //! [`deflate`]). So the bytes depend on the plan alone, never on threads, batches or files' sizes.
 
+pub mod batch;
 pub mod column;
 pub mod deflate;
 pub mod encode;
@@ -16,6 +17,7 @@ mod pipeline;
 mod preview;
 pub mod scan;
 pub mod totals;
+pub mod values;
 
 #[cfg(test)]
 mod tests;
@@ -201,6 +203,29 @@ impl Engine {
         id_lists: &[(usize, Vec<String>)],
         first_rows_max: usize,
     ) -> Result<Preview, Error> {
-        preview::run(&self.pipeline, plan, time_zone, id_lists, first_rows_max).await
+        self.preview_of(plan, &plan.columns, time_zone, id_lists, first_rows_max).await
+    }
+
+    /// The same with the sums of `summed` alone: the fewer columns are added up, the sooner it is
+    /// there. The first rows have the plan's columns.
+    pub async fn preview_of(
+        &self,
+        plan: &Plan,
+        summed: &[usize],
+        time_zone: chrono_tz::Tz,
+        id_lists: &[(usize, Vec<String>)],
+        first_rows_max: usize,
+    ) -> Result<Preview, Error> {
+        preview::run(&self.pipeline, plan, summed, time_zone, id_lists, first_rows_max).await
+    }
+
+    /// What there is to choose from in a version of the table, as far as `scope` lets it be seen.
+    pub async fn values(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        scope: &Scope,
+        wanted: &values::Wanted,
+    ) -> Result<values::Values, Error> {
+        values::run(&self.pipeline, snapshot, scope, wanted).await
     }
 }

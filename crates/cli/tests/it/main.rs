@@ -21,6 +21,7 @@ mod links;
 mod metrics;
 mod oracles;
 mod overload;
+mod page;
 mod planted;
 mod ranges;
 mod round_trip;
