@@ -16,6 +16,7 @@ use payouts_model::{Amount, FieldType, Report, Timestamp};
 
 use super::controls::{Controls, filter_name};
 use super::period::{Calendar, Days, Period};
+use super::typed;
 
 /// The filter that selects every row; an empty one would mean the last three years.
 const EVERYTHING: &str = "true";
@@ -99,9 +100,11 @@ impl Selection {
             selection.date = date;
             selection.period = Period::of_days(days, calendar);
         }
-        // Amounts of several currencies are not compared.
+        // Amounts of several currencies are not compared, and what excludes itself is no choice.
         let amounts = selection.least.is_some() || selection.greatest.is_some();
-        (selection.currency.is_some() || !amounts).then_some(selection)
+        let turned = selection.least.zip(selection.greatest).is_some_and(|(least, greatest)| least > greatest)
+            || matches!(selection.period, Period::Between((Some(from), Some(to))) if from > to);
+        ((selection.currency.is_some() || !amounts) && !turned).then_some(selection)
     }
 }
 
@@ -188,6 +191,10 @@ impl Reader<'_> {
             return Some(());
         }
         let mut texts = values.into_iter().collect::<Option<Vec<String>>>()?;
+        // What would be read from the form as something else stays in the filter.
+        if texts.iter().any(|text| !matches!(typed::ids(text, &[]).as_deref(), Ok([id]) if id == text)) {
+            return None;
+        }
         if field == self.controls.participant {
             self.selection.participants = texts;
         } else if Some(field) == self.controls.payment {

@@ -108,6 +108,14 @@ pub fn amount(text: &str) -> Result<Amount, String> {
     })
 }
 
+/// An amount in a spelling that [`amount`] reads: with three decimals the point could be taken for
+/// one between thousands.
+pub fn amount_text(amount: Amount) -> String {
+    let text = amount.to_string();
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    if decimals == 3 { text + "0" } else { text }
+}
+
 /// The digits of a number whose thousands are kept apart by `mark`.
 fn grouped(digits: &str, mark: char) -> Option<String> {
     let groups: Vec<&str> = digits.split(mark).collect();

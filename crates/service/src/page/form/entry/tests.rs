@@ -31,7 +31,7 @@ fn read(text: &[(&str, &str)]) -> Result<Choice, Vec<(String, String)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// What a form shows for a filter is what it sends for it again.
     #[test]
