@@ -287,7 +287,7 @@ impl Entry {
     #[must_use]
     pub fn with(mut self, selection: &Selection, setting: &Setting<'_>) -> Self {
         let Selection { participants, date, period, choices, payments, currency, least, greatest } = selection.clone();
-        let amount = |amount: Option<payouts_model::Amount>| amount.map_or_else(String::new, |a| typed::amount_text(a));
+        let amount = |amount: Option<payouts_model::Amount>| amount.map_or_else(String::new, typed::amount_text);
         let day = |day: Option<NaiveDate>| day.map_or_else(String::new, |d| d.to_string());
         self.participants = participants;
         self.date = setting.report.fields[date].name.to_string();
