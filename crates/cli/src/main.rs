@@ -141,7 +141,7 @@ fn run(command: Command) -> Result<(), Failure> {
 #[cfg(feature = "otel")]
 type Sending = Option<payouts_service::traces::Exporter>;
 #[cfg(not(feature = "otel"))]
-type Sending = ();
+struct Sending;
 
 fn start_log(cli: &Cli) -> Result<Sending, Failure> {
     let serves = matches!(cli.command, Command::Serve(_) | Command::Demo(_));
@@ -175,7 +175,7 @@ where
     let exporter = exporter.map_err(|error| {
         Failure::usage("spans cannot be sent as the OTEL_ variables say").because(error.to_string())
     })?;
-    subscriber.with(exporter.as_ref().map(payouts_service::traces::Exporter::layer)).init();
+    subscriber.with(exporter.as_ref().map(|exporter| exporter.layer::<S>())).init();
     Ok(exporter)
 }
 
@@ -189,7 +189,7 @@ where
     if serves && payouts_service::traces::asked_for() {
         tracing::warn!("no traces are sent: this program was built without its feature `otel`");
     }
-    Ok(())
+    Ok(Sending)
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub fn join(span: &Span, traceparent: Option<&str>) {
     let parent = TraceContextPropagator::new().extract(&carrier);
     if parent.span().span_context().is_valid() {
         // A span that nobody listens to, or that was entered already, has its own parent.
-        drop(span.set_parent(parent));
+        let _ = span.set_parent(parent);
     }
 }
 
@@ -78,7 +78,7 @@ impl Exporter {
     {
         let own = filter_fn(|of| of.target().starts_with("payouts") && *of.level() <= LevelFilter::DEBUG)
             .with_max_level_hint(LevelFilter::DEBUG);
-        tracing_opentelemetry::layer().with_tracer(self.provider.tracer(SERVICE_NAME)).with_filter(own)
+        tracing_opentelemetry::layer::<S>().with_tracer(self.provider.tracer(SERVICE_NAME)).with_filter(own)
     }
 }
 

@@ -294,7 +294,8 @@ fn damaged_parquet_is_refused_or_read() {
             Err(other) => panic!("{other:?}"),
         }
     };
-    for at in (footer..whole.len()).step_by(7) {
+    let places = || (footer..whole.len()).step_by(13);
+    for at in places() {
         run(&whole[..at]);
         for byte in [0, 0x7f, 0xff, whole[at] ^ 1] {
             let mut damaged = whole.clone();
@@ -302,7 +303,7 @@ fn damaged_parquet_is_refused_or_read() {
             run(&damaged);
         }
     }
-    assert!(refused > 200, "{refused}");
+    assert!(refused > places().count(), "what is cut is refused, and some of what is changed: {refused}");
 }
 
 #[test]
