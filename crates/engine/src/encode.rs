@@ -5,13 +5,17 @@
 
 mod buffers;
 mod cell;
+mod excel;
 mod number;
+mod sheet;
+mod styled;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use payouts_model::chunk::Beyond;
 use payouts_model::{Chunk, Packaging, Report, TextFormat, Totals};
 
 use crate::column::Column;
@@ -23,9 +27,13 @@ use crate::{Error, Plan};
 
 use buffers::Buffers;
 pub(crate) use cell::plain_text;
+use styled::Style;
 
 /// The header row of these columns, with its line end.
 pub fn header(report: &Report, columns: &[usize], text: TextFormat) -> Vec<u8> {
+    if let TextFormat::Excel(dialect) = text {
+        return excel::header(report, columns, dialect);
+    }
     let mut out = Vec::new();
     for (i, &column) in columns.iter().enumerate() {
         if i > 0 {
@@ -63,7 +71,7 @@ pub(crate) struct ChunkJob {
     totals: Arc<TotalsPlan>,
     /// One per thread that is at work; what they added is given out at the end, by [`Self::rest`].
     adders: Mutex<Vec<Adder>>,
-    separator: u8,
+    text: TextFormat,
     packaging: Packaging,
     texts: Buffers,
     streams: Buffers,
@@ -77,7 +85,7 @@ impl ChunkJob {
             layout,
             totals,
             adders: Mutex::default(),
-            separator: plan.text.separator(),
+            text: plan.text,
             packaging: plan.packaging,
             texts: Buffers::default(),
             streams: Buffers::default(),
@@ -86,6 +94,9 @@ impl ChunkJob {
     }
 
     pub fn run(&self, part: &Part) -> Result<Chunk, Error> {
+        if let Some(style) = Style::of(self.text) {
+            return self.run_styled(part, style);
+        }
         let mut adder = self.adders().pop().unwrap_or_else(|| Adder::new(&self.totals));
         let mut text = self.texts.take();
         let mut starts = self.starts.take();
@@ -93,7 +104,7 @@ impl ChunkJob {
             let columns = self.layout.read(batch)?;
             adder.add(&columns, batch.num_rows())?;
             let file: Vec<&Column> = self.layout.file().iter().map(|&at| &columns[at]).collect();
-            write_rows(&mut text, &mut starts, &file, batch.num_rows(), self.separator);
+            write_rows(&mut text, &mut starts, &file, batch.num_rows(), self.text.separator());
         }
         let packed = self.packaging != Packaging::Plain;
         let deflated = packed.then(|| {
@@ -105,7 +116,8 @@ impl ChunkJob {
         let crc32 = if packed { crc32fast::hash(&text) } else { 0 };
         let rows = part.batches.iter().map(|b| b.num_rows() as u64).sum();
         self.adders().push(adder);
-        Ok(Chunk { rows, text: self.texts.lend(text), crc32, deflated, totals: Totals { rows, ..Totals::default() } })
+        let totals = Totals { rows, ..Totals::default() };
+        Ok(Chunk { rows, text: self.texts.lend(text), crc32, deflated, totals, beyond: Beyond::default() })
     }
 
     /// What all chunks add up to, as a chunk without rows; `None` if there was none. To be asked for
@@ -119,7 +131,7 @@ impl ChunkJob {
         // The rows came with their chunks.
         totals.rows = 0;
         let deflated = (self.packaging != Packaging::Plain).then(Bytes::new);
-        Some(Chunk { rows: 0, text: Bytes::new(), crc32: 0, deflated, totals })
+        Some(Chunk { rows: 0, text: Bytes::new(), crc32: 0, deflated, totals, beyond: Beyond::default() })
     }
 
     fn adders(&self) -> MutexGuard<'_, Vec<Adder>> {

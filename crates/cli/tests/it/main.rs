@@ -24,6 +24,7 @@ mod ranges;
 mod round_trip;
 mod secrets;
 mod serve;
+mod spreadsheets;
 mod tidy;
 mod tls;
 mod tokens;
