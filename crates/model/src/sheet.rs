@@ -1,10 +1,7 @@
-//! What the rows of a worksheet and the workbook around them must agree on: the styles of cells by
-//! type, the limits of a sheet, and how text stands in SpreadsheetML (ECMA-376, part 1).
+//! What the rows of a worksheet and the workbook around them must agree on: the styles of cells,
+//! the limits of a sheet, and how text stands in SpreadsheetML (ECMA-376, part 1).
 
 use crate::report::FieldType;
-
-/// Rows of a sheet, its header among them.
-pub const ROWS_MAX: u64 = 1_048_576;
 
 /// Digits of a number that a spreadsheet keeps: its numbers are binary, and this many decimal
 /// digits always come back as they were.
@@ -56,18 +53,6 @@ impl Style {
         Self::ExactText,
         Self::Header,
     ];
-
-    /// The style of a type's cells.
-    pub fn of(kind: FieldType) -> Self {
-        match kind {
-            FieldType::Amount => Self::Amount,
-            FieldType::Number | FieldType::Boolean => Self::General,
-            FieldType::Integer => Self::Integer,
-            FieldType::Id | FieldType::Text | FieldType::Enum | FieldType::Guid => Self::Text,
-            FieldType::Date => Self::Date,
-            FieldType::Timestamp => Self::Instant,
-        }
-    }
 }
 
 /// Appends text as it stands inside of an element: markup escaped; what XML cannot hold, and a
