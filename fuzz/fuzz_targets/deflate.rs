@@ -9,33 +9,11 @@ use flate2::read::DeflateDecoder;
 use flate2::{Compress, Compression, FlushCompress};
 use libfuzzer_sys::fuzz_target;
 use payouts_deflate::{Encoder, FINAL_BLOCK};
+use payouts_fuzz::input::Input;
 
 /// The longest text of a run: longer than the window of 32 KiB and than a block of 65,536 tokens
 /// needs, short enough for many runs a second.
 const TEXT_BYTES_MAX: usize = 600 << 10;
-
-/// Bytes of the input, taken one after the other; 0 when there are no more.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> u8 {
-        self.0.split_off_first().copied().unwrap_or(0)
-    }
-
-    fn number(&mut self) -> u32 {
-        u32::from_le_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
-    }
-
-    fn bytes(&mut self, most: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(most.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
-
-    fn some(&mut self) -> bool {
-        !self.0.is_empty()
-    }
-}
 
 /// What is given to the encoder in one call.
 #[derive(Default)]

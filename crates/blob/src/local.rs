@@ -10,6 +10,7 @@
 //! this process has its own name made durable first. Folders are private
 //! to the user, and so are files.
 
+mod ahead;
 mod read;
 mod survey;
 #[cfg(test)]

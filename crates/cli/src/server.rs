@@ -23,6 +23,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// `http`, or `https`.
     pub scheme: &'static str,
+    /// What it is made of.
+    pub app: Arc<App>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServeError>>,
 }
@@ -40,7 +42,8 @@ impl Server {
             // A dropped sender is a reason to stop, too.
             drop(stopped.await);
         };
-        let mut server = Self { address, scheme, stop, task: tokio::spawn(serve(app, listener, wait)) };
+        let task = tokio::spawn(serve(app.clone(), listener, wait));
+        let mut server = Self { address, scheme, app, stop, task };
         let answered = tokio::select! {
             answered = answers(scheme, address) => answered,
             failure = server.ended() => return Err(failure),

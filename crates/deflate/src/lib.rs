@@ -25,6 +25,12 @@ pub const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
 /// Tokens in a block at most: tables of codes stay fitted to what they code.
 const TOKENS_PER_BLOCK: usize = 1 << 16;
+/// Of a block with at least so many tokens only a part is counted, ...
+const SAMPLED_FROM: usize = 1 << 14;
+/// ... one of so many runs ...
+const SAMPLED_RUNS: usize = 4;
+/// ... of so many tokens: long enough not to fall into step with the columns of a table.
+const SAMPLED_TOKENS: usize = 64;
 /// More than a block's header, its end and the writer's slack can take. (A literal takes at most
 /// two bytes, a match at most six for at least three bytes of text.)
 const HEADER_BYTES_MAX: usize = 1024;
@@ -111,33 +117,36 @@ impl Blocks {
         end
     }
 
+    /// Counts the symbols of the tokens that begin at offset `at` of `text`; answers where they end.
+    /// A part of many tells as much as all of them; then every symbol gets a code, seen or not.
     fn count(&mut self, text: &[u8], at: usize, tokens: &[Token]) -> usize {
-        self.literals.fill(0);
-        self.distances.fill(0);
-        // Two tables: neighbouring equal bytes would otherwise wait for each other's store.
-        let mut odd = [0_u32; 256];
-        let mut even = [0_u32; 256];
+        let sampled = tokens.len() >= SAMPLED_FROM;
+        self.literals.fill(u32::from(sampled));
+        self.distances.fill(u32::from(sampled));
+        self.literals[END_OF_BLOCK] = 1;
         let mut at = at;
+        for (number, run) in tokens.chunks(SAMPLED_TOKENS).enumerate() {
+            if sampled && number % SAMPLED_RUNS != 0 {
+                at += run.iter().map(|t| t.literals as usize + usize::from(t.length)).sum::<usize>();
+            } else {
+                at = self.count_all(text, at, run);
+            }
+        }
+        at
+    }
+
+    fn count_all(&mut self, text: &[u8], mut at: usize, tokens: &[Token]) -> usize {
         for token in tokens {
-            let run = &text[at..at + token.literals as usize];
-            let mut pairs = run.chunks_exact(2);
-            for pair in &mut pairs {
-                even[usize::from(pair[0])] += 1;
-                odd[usize::from(pair[1])] += 1;
+            let literals_end = at + token.literals as usize;
+            for &byte in &text[at..literals_end] {
+                self.literals[usize::from(byte)] += 1;
             }
-            if let [last] = pairs.remainder() {
-                even[usize::from(*last)] += 1;
-            }
-            at += run.len() + token.length as usize;
+            at = literals_end + usize::from(token.length);
             if token.length > 0 {
                 self.literals[length_code(token.length).0] += 1;
                 self.distances[distance_code(token.distance).0] += 1;
             }
         }
-        for (count, (a, b)) in self.literals.iter_mut().zip(even.iter().zip(&odd)) {
-            *count += a + b;
-        }
-        self.literals[END_OF_BLOCK] = 1;
         at
     }
 }

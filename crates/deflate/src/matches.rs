@@ -84,10 +84,12 @@ impl Finder {
                 break;
             }
             let here = word(text, start);
-            let (long, short) = self.exchange(text, start, here);
             if start < at {
+                // Long matches that begin in here were begun before it.
+                self.short[hash(here << (64 - 8 * SHORT))] = start as u32;
                 continue;
             }
+            let (long, short) = self.exchange(text, start, here);
             let above = index.checked_sub(columns).map_or(start, |i| field_starts[i] as usize);
             let Some((from, length)) = best(text, start, here, [above, long, short]) else { continue };
             // The separator at least, often the end of the field before it.

@@ -5,6 +5,7 @@
 //! mapping says to round. That is done on the shortest decimal text that reads back as the same
 //! float, half away from zero.
 
+mod coded;
 mod convert;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,8 @@ use payouts_filter::number::Decimal;
 use payouts_ledger::ReadAs;
 use payouts_model::FieldType;
 use std::sync::Arc;
+
+pub use coded::Coded;
 
 /// How one field is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

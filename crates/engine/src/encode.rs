@@ -4,9 +4,10 @@
 //! the separator, a quote, CR or LF, and only then.
 
 mod buffers;
-mod cell;
 mod excel;
+mod lane;
 mod number;
+mod pen;
 mod sheet;
 mod styled;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use payouts_model::chunk::Beyond;
 use payouts_model::{Chunk, Packaging, Report, TextFormat, Totals};
 
-use crate::column::Column;
+use crate::batch::Batch;
 use crate::deflate::deflate;
 use crate::layout::Layout;
 use crate::pipeline::Part;
@@ -26,7 +27,9 @@ use crate::totals::{Adder, TotalsPlan};
 use crate::{Error, Plan};
 
 use buffers::Buffers;
-pub(crate) use cell::plain_text;
+pub(crate) use lane::plain_text;
+use lane::{End, Lane};
+use pen::Pen;
 use styled::Style;
 
 /// The header row of these columns, with its line end.
@@ -34,33 +37,39 @@ pub fn header(report: &Report, columns: &[usize], text: TextFormat) -> Vec<u8> {
     if let TextFormat::Excel(dialect) = text {
         return excel::header(report, columns, dialect);
     }
-    let mut out = Vec::new();
+    let mut out = Pen::default();
     for (i, &column) in columns.iter().enumerate() {
+        let name = &report.fields[column].name;
+        out.make_room(1 + lane::text_bytes_max(name));
         if i > 0 {
-            out.push(text.separator());
+            out.byte(text.separator());
         }
-        cell::write_text(&mut out, report.fields[column].name.as_bytes(), text.separator());
+        lane::write_text(&mut out, name.as_bytes(), text.separator());
     }
-    out.extend_from_slice(b"\r\n");
-    out
+    out.make_room(2);
+    out.slice(b"\r\n");
+    out.written().to_vec()
 }
 
-/// Appends `rows` rows of these columns, and to `starts` where each field begins.
-pub fn write_rows(out: &mut Vec<u8>, starts: &mut Vec<u32>, columns: &[&Column], rows: usize, separator: u8) {
-    let mut cells: Vec<cell::Cell<'_>> = columns.iter().map(|c| cell::Cell::new(c, separator)).collect();
-    let Some((last, before)) = cells.split_last_mut() else {
-        return;
+/// Writes the rows of these columns of a batch, and appends to `starts` where each field begins.
+fn write_rows(out: &mut Pen, starts: &mut Vec<u32>, batch: &Batch, columns: &[usize], separator: u8) {
+    let lane = |(at, &column): (usize, &usize)| {
+        let end = if at + 1 == columns.len() { End::LINE } else { End::separator(separator) };
+        Lane::new(batch.column(column), batch.coded(column), separator, end)
     };
-    starts.reserve(rows * columns.len());
-    for row in 0..rows {
-        for cell in before.iter_mut() {
-            starts.push(out.len() as u32);
-            cell.write(out, row, separator);
-            out.push(separator);
+    let lanes: Vec<Lane<'_>> = columns.iter().enumerate().map(lane).collect();
+    if lanes.is_empty() {
+        return;
+    }
+    let row_bytes_max = lanes.iter().map(Lane::row_bytes_max).sum();
+    let before = starts.len();
+    starts.resize(before + batch.rows() * lanes.len(), 0);
+    for (row, starts) in starts[before..].chunks_exact_mut(lanes.len()).enumerate() {
+        out.make_room(row_bytes_max);
+        for (lane, start) in lanes.iter().zip(starts) {
+            *start = out.at() as u32;
+            lane.write(out, row);
         }
-        starts.push(out.len() as u32);
-        last.write(out, row, separator);
-        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -98,26 +107,30 @@ impl ChunkJob {
             return self.run_styled(part, style);
         }
         let mut adder = self.adders().pop().unwrap_or_else(|| Adder::new(&self.totals));
-        let mut text = self.texts.take();
+        let mut text = Pen::new(self.texts.take());
         let mut starts = self.starts.take();
+        starts.clear();
         for batch in &part.batches {
-            let columns = self.layout.read(batch)?;
-            adder.add(&columns, batch.num_rows())?;
-            let file: Vec<&Column> = self.layout.file().iter().map(|&at| &columns[at]).collect();
-            write_rows(&mut text, &mut starts, &file, batch.num_rows(), self.text.separator());
+            let batch = self.layout.read(batch)?;
+            adder.add(&batch)?;
+            write_rows(&mut text, &mut starts, &batch, self.layout.file(), self.text.separator());
         }
         let packed = self.packaging != Packaging::Plain;
         let deflated = packed.then(|| {
             let mut stream = self.streams.take();
-            deflate(&text, &starts, self.layout.file().len(), &mut stream);
-            self.streams.lend(stream)
+            stream.clear();
+            deflate(text.written(), &starts, self.layout.file().len(), &mut stream);
+            let length = stream.len();
+            self.streams.lend(stream, length)
         });
         self.starts.put(starts);
-        let crc32 = if packed { crc32fast::hash(&text) } else { 0 };
+        let crc32 = if packed { crc32fast::hash(text.written()) } else { 0 };
         let rows = part.batches.iter().map(|b| b.num_rows() as u64).sum();
         self.adders().push(adder);
+        let (buffer, length) = text.into_parts();
+        let text = self.texts.lend(buffer, length);
         let totals = Totals { rows, ..Totals::default() };
-        Ok(Chunk { rows, text: self.texts.lend(text), crc32, deflated, totals, beyond: Beyond::default() })
+        Ok(Chunk { rows, text, crc32, deflated, totals, beyond: Beyond::default() })
     }
 
     /// What all chunks add up to, as a chunk without rows; `None` if there was none. To be asked for

@@ -7,6 +7,7 @@ use payouts_ledger::{ColumnSource, ReadAs, Snapshot};
 use payouts_model::report::{Currency, FieldRole};
 use payouts_model::{FieldType, Report, TextFormat};
 
+use crate::batch::Batch;
 use crate::column::{Column, FieldReader};
 use crate::{Error, Plan};
 
@@ -105,12 +106,13 @@ impl Layout {
     }
 
     /// The columns of a batch of the scan, one per field read.
-    pub fn read(&self, batch: &RecordBatch) -> Result<Vec<Column>, Error> {
+    pub fn read(&self, batch: &RecordBatch) -> Result<Batch, Error> {
         let read = |(reader, column): &(FieldReader, Option<usize>)| match column {
             None => Ok(Column::Null),
             Some(at) => reader.read(batch.column(*at)).map_err(Error::BadData),
         };
-        self.readers.iter().map(read).collect()
+        let columns = self.readers.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Batch::new(columns, batch.num_rows()))
     }
 
     /// Rows per chunk: by the file's columns and its text alone, so that equal plans are cut at equal

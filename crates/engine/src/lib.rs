@@ -6,6 +6,7 @@
 //! every chunk is encoded, added up and compressed on its own ([`encode`], [`totals`],
 //! [`deflate`]). So the bytes depend on the plan alone, never on threads, batches or files' sizes.
 
+pub mod batch;
 pub mod column;
 pub mod deflate;
 pub mod encode;

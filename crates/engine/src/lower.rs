@@ -108,6 +108,12 @@ impl Lowering {
         parts.into_iter().reduce(and)
     }
 
+    /// The rows that [`Lowering::rows`] leaves out, if that can be said of each by itself.
+    pub fn denial(&self, predicate: Option<&Expr>, scope: &Scope) -> Option<Plan> {
+        let asked = predicate.filter(|p| never_null(p) && scope_predicate(&self.report, scope).is_none())?;
+        Some(self.lower(asked, Want::False)).filter(|rows| constant(rows).is_none())
+    }
+
     /// The rows for which `expr` is true, or for which it is false.
     pub fn lower(&self, expr: &Expr, want: Want) -> Plan {
         match expr {
@@ -288,6 +294,16 @@ fn mirror(op: CompareOp) -> CompareOp {
         CompareOp::Ge => CompareOp::Le,
         CompareOp::Lt => CompareOp::Gt,
         CompareOp::Le => CompareOp::Ge,
+    }
+}
+
+/// Whether a predicate is true or false for every row.
+fn never_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Compare { .. } | Expr::In { .. } => true,
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().all(never_null),
+        Expr::Not(inner) => never_null(inner),
+        _ => false,
     }
 }
 

@@ -142,6 +142,9 @@ impl Pipeline {
         let counts = futures::stream::iter(0..parts).map(|part| {
             let scan = scan.clone();
             let count = async move {
+                if let Some(rows) = scan.rows(part) {
+                    return Ok(rows);
+                }
                 let mut stream = scan.open(part)?;
                 let mut rows = 0_u64;
                 while let Some(batch) = stream.next().await {
@@ -325,7 +328,7 @@ async fn read_part(scan: Arc<Scan>, part: usize, batches: mpsc::Sender<RecordBat
         if batch.num_rows() == 0 {
             continue;
         }
-        if scan.filtered() {
+        if scan.filtered(part) {
             batch = compact(batch)?;
         }
         if batches.send(batch).await.is_err() {

@@ -46,10 +46,10 @@ async fn first_rows(pipeline: &Pipeline, plan: &Plan, max: usize) -> Result<Vec<
     let read = move |part: Part| {
         let mut texts = Vec::new();
         for batch in &part.batches {
-            let columns = layout.read(batch)?;
-            Adder::new(&guard).add(&columns, batch.num_rows())?;
-            for row in 0..batch.num_rows() {
-                texts.push(layout.file().iter().map(|&at| plain_text(&columns[at], row)).collect());
+            let batch = layout.read(batch)?;
+            Adder::new(&guard).add(&batch)?;
+            for row in 0..batch.rows() {
+                texts.push(layout.file().iter().map(|&at| plain_text(batch.column(at), row)).collect());
             }
         }
         Ok(texts)
@@ -98,11 +98,11 @@ async fn sums(
         let mut adder = Adder::new(&totals);
         let mut found = vec![HashSet::new(); wanted.len()];
         for batch in &part.batches {
-            let columns = layout.read(batch)?;
-            adder.add(&columns, batch.num_rows())?;
+            let batch = layout.read(batch)?;
+            adder.add(&batch)?;
             for ((position, ids), found) in wanted.iter().zip(&mut found) {
                 let mut last = None;
-                for id in (0..batch.num_rows()).filter_map(|row| columns[*position].text(row)) {
+                for id in (0..batch.rows()).filter_map(|row| batch.column(*position).text(row)) {
                     if last != Some(id) && ids.contains(canonical(id)) {
                         found.insert(canonical(id).to_owned());
                     }

@@ -60,10 +60,40 @@ pub struct Context {
 /// A scan that is ready to run, part by part.
 #[derive(Clone, Debug)]
 pub struct Scan {
-    exec: Option<Arc<DataSourceExec>>,
+    parts: Vec<Part>,
+    /// For parts that have to be filtered.
+    filtering: Option<Arc<DataSourceExec>>,
+    /// For parts whose every row is selected.
+    passing: Option<Arc<DataSourceExec>>,
     context: Context,
     bad_data: BadDataSlot,
+}
+
+/// A run of rows that are read in one go.
+#[derive(Clone, Debug)]
+struct Part {
+    /// Whether its rows have to be filtered.
     filtered: bool,
+    /// How many rows it has, if that is known beforehand.
+    rows: Option<u64>,
+    /// Its place in the node that reads it.
+    place: usize,
+}
+
+/// Parts with the files and row groups that they read.
+#[derive(Default)]
+struct Parts {
+    parts: Vec<Part>,
+    filtering: Vec<FileGroup>,
+    passing: Vec<FileGroup>,
+}
+
+impl Parts {
+    fn add(&mut self, filtered: bool, rows: Option<u64>, group: FileGroup) {
+        let groups = if filtered { &mut self.filtering } else { &mut self.passing };
+        self.parts.push(Part { filtered, rows, place: groups.len() });
+        groups.push(group);
+    }
 }
 
 impl Scan {
@@ -71,16 +101,17 @@ impl Scan {
     /// read the ends of files.
     pub fn new(plan: &Plan, layout: &Layout, context: Context) -> Result<Self, Error> {
         let bad_data = BadDataSlot::default();
-        let fail = |e: DataFusionError| classify(e, &bad_data, context.limit_bytes);
         let schema = table_schema(&plan.snapshot);
         let full = schema.table_schema().clone();
         let lowering = Lowering::new(&plan.snapshot.report, &plan.snapshot.columns, &full, bad_data.clone())
             .with_id_lengths(&plan.snapshot);
         let rows = lowering.rows(plan.predicate.as_ref(), &plan.scope);
         let none = rows.as_ref().and_then(constant) == Some(false);
+        let mut scan = Self { parts: Vec::new(), filtering: None, passing: None, context, bad_data };
         if none || plan.snapshot.files.is_empty() {
-            return Ok(Self { exec: None, context, bad_data, filtered: true });
+            return Ok(scan);
         }
+        let fail = |e: DataFusionError| classify(e, &scan.bad_data, scan.context.limit_bytes);
         let predicate = match rows.filter(|rows| constant(rows).is_none()) {
             Some(rows) => Some(physical(&rows, &full).map_err(fail)?),
             None => None,
@@ -92,48 +123,61 @@ impl Scan {
             })?;
             projection.push(index);
         }
-        let filtered = predicate.is_some();
-        context.footers.follow(&plan.snapshot);
+        scan.context.footers.follow(&plan.snapshot);
         let partitions = schema.table_partition_cols().iter().cloned().collect();
-        let groups = match &predicate {
+        let parts = match &predicate {
             None => parts(&plan.snapshot, partitions)?,
             Some(predicate) => {
+                let denial = lowering.denial(plan.predicate.as_ref(), &plan.scope);
+                let denial = denial.map(|rows| physical(&rows, &full)).transpose().map_err(fail)?;
                 let ids = participants(&plan.snapshot.report, plan.predicate.as_ref(), &plan.scope);
-                let pruner = Pruner::new(predicate, &full, ids);
-                parts_of(&plan.snapshot, partitions, &pruner, &context.footers).map_err(|e| match e {
+                let pruner = Pruner::new(predicate, denial, &full, ids);
+                parts_of(&plan.snapshot, partitions, &pruner, &scan.context.footers).map_err(|e| match e {
                     PartsError::Ours(error) => error,
                     PartsError::Footer(error) => fail(error.into()),
                 })?
             }
         };
-        if groups.is_empty() {
-            return Ok(Self { exec: None, context, bad_data, filtered: true });
-        }
-        let source = source(schema, predicate, plan, &context).map_err(fail)?;
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-            .with_file_groups(groups)
-            .with_projection_indices(Some(projection))
-            .map_err(fail)?
-            // Without this, idle partitions would take the files of others.
-            .with_preserve_order(true)
-            .build();
-        Ok(Self { exec: Some(DataSourceExec::from_data_source(config)), context, bad_data, filtered })
+        let node = |groups: Vec<FileGroup>, predicate| {
+            if groups.is_empty() {
+                return Ok(None);
+            }
+            let source = source(schema.clone(), predicate, plan, &scan.context)?;
+            let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+                .with_file_groups(groups)
+                .with_projection_indices(Some(projection.clone()))?
+                // Without this, idle partitions would take the files of others.
+                .with_preserve_order(true)
+                .build();
+            Ok(Some(DataSourceExec::from_data_source(config)))
+        };
+        let (filtering, passing) =
+            (node(parts.filtering, predicate).map_err(fail)?, node(parts.passing, None).map_err(fail)?);
+        (scan.parts, scan.filtering, scan.passing) = (parts.parts, filtering, passing);
+        Ok(scan)
     }
 
     /// How many parts there are.
     pub fn parts(&self) -> usize {
-        self.exec.as_ref().map_or(0, |e| e.properties().partitioning.partition_count())
+        self.parts.len()
     }
 
-    /// Whether there is a predicate, so that batches may be sparse.
-    pub fn filtered(&self) -> bool {
-        self.filtered
+    /// Whether a part is filtered, so that its batches may be sparse.
+    pub fn filtered(&self, part: usize) -> bool {
+        self.parts[part].filtered
+    }
+
+    /// How many rows a part has, if that is known without reading it.
+    pub fn rows(&self, part: usize) -> Option<u64> {
+        self.parts[part].rows
     }
 
     /// Runs one part.
     pub fn open(&self, part: usize) -> Result<SendableRecordBatchStream, Error> {
-        let exec = self.exec.as_ref().expect("a part is one of those counted");
-        exec.execute(part, self.context.task.clone()).map_err(|e| self.fail(e))
+        let part = &self.parts[part];
+        let exec = if part.filtered { &self.filtering } else { &self.passing };
+        let exec = exec.as_ref().expect("a part has the node that reads it");
+        exec.execute(part.place, self.context.task.clone()).map_err(|e| self.fail(e))
     }
 
     /// Sorts an error of this scan.
@@ -141,9 +185,10 @@ impl Scan {
         classify(error, &self.bad_data, self.context.limit_bytes)
     }
 
-    /// The plan node, to explain it or read its metrics; `None` if no row can match.
-    pub fn exec(&self) -> Option<&Arc<DataSourceExec>> {
-        self.exec.as_ref()
+    /// The plan node that filters, to explain it or read its metrics; `None` if there is nothing to
+    /// be filtered.
+    pub fn filtering(&self) -> Option<&Arc<DataSourceExec>> {
+        self.filtering.as_ref()
     }
 }
 
@@ -213,8 +258,8 @@ fn source(
 
 /// One group per range of a file, in order. A row group belongs to the range that its first page
 /// begins in, so the ranges of a file hold each of its row groups once and in order.
-fn parts(snapshot: &Snapshot, partition_columns: Vec<FieldRef>) -> Result<Vec<FileGroup>, Error> {
-    let mut groups = Vec::new();
+fn parts(snapshot: &Snapshot, partition_columns: Vec<FieldRef>) -> Result<Parts, Error> {
+    let mut parts = Parts::default();
     for file in &snapshot.files {
         let located = locate(&file.path)?;
         let whole = partitioned_file(&located, partition_values(file, &partition_columns)?)?;
@@ -222,10 +267,10 @@ fn parts(snapshot: &Snapshot, partition_columns: Vec<FieldRef>) -> Result<Vec<Fi
         for range in 0..ranges {
             let start = (range * PART_BYTES) as i64;
             let end = if range + 1 == ranges { i64::MAX } else { ((range + 1) * PART_BYTES) as i64 };
-            groups.push(FileGroup::new(vec![whole.clone().with_range(start, end)]));
+            parts.add(false, None, FileGroup::new(vec![whole.clone().with_range(start, end)]));
         }
     }
-    Ok(groups)
+    Ok(parts)
 }
 
 /// Why the parts cannot be told.
@@ -246,8 +291,8 @@ fn parts_of(
     partition_columns: Vec<FieldRef>,
     pruner: &Pruner,
     footers: &Footers,
-) -> Result<Vec<FileGroup>, PartsError> {
-    let mut groups = Vec::new();
+) -> Result<Parts, PartsError> {
+    let mut parts = Parts::default();
     for file in &snapshot.files {
         if pruner.ranges(file).is_some_and(|ranges| ranges.is_empty()) {
             continue;
@@ -263,15 +308,16 @@ fn parts_of(
             let mut bytes = first.bytes;
             let more = rest[1..].iter().take_while(|next| {
                 bytes += next.bytes;
-                bytes <= PART_BYTES
+                bytes <= PART_BYTES && next.whole.is_some() == first.whole.is_some()
             });
             let (part, after) = rest.split_at(1 + more.count());
             let access = access_plan(part, footer.metadata.num_row_groups());
-            groups.push(FileGroup::new(vec![whole.clone().with_extension(access)]));
+            let rows = part.iter().map(|candidate| candidate.whole).sum();
+            parts.add(first.whole.is_none(), rows, FileGroup::new(vec![whole.clone().with_extension(access)]));
             rest = after;
         }
     }
-    Ok(groups)
+    Ok(parts)
 }
 
 fn access_plan(candidates: &[Candidate], row_groups: usize) -> ParquetAccessPlan {

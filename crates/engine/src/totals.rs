@@ -18,6 +18,7 @@ use payouts_model::totals::{Moment, Sum, TotalKey};
 use payouts_model::{FieldType, Scope, Timestamp, Totals};
 
 use crate::Error;
+use crate::batch::Batch;
 use crate::column::Column;
 use crate::layout::Layout;
 use codes::{Codes, Dense, months};
@@ -104,10 +105,10 @@ pub(crate) struct Adder {
     rows: u64,
     texts: Codes,
     /// Groups: status, programme, order type, month.
-    groups: Dense<[u32; 4]>,
+    groups: Dense<4>,
     rows_of_group: Vec<u64>,
     /// Per currency source, pairs of group and currency.
-    pairs: Vec<Dense<[u32; 2]>>,
+    pairs: Vec<Dense<2>>,
     /// Per amount column and pair.
     sums: Vec<Vec<Sum>>,
     spans: Vec<Option<(Moment, Moment)>>,
@@ -134,18 +135,19 @@ impl Adder {
 
     /// Adds the rows of a batch. A row outside the scope is an error: the filter has let it pass
     /// and must not have.
-    pub fn add(&mut self, columns: &[Column], rows: usize) -> Result<(), Error> {
+    pub fn add(&mut self, batch: &Batch) -> Result<(), Error> {
+        let rows = batch.rows();
         self.rows += rows as u64;
         let plan = self.plan.clone();
-        let programs = self.texts.of(&columns[plan.program], rows);
+        let programs = self.texts.of(batch, plan.program);
         if let Some(scope) = &plan.scope {
-            let participants = self.texts.of(&columns[plan.participant], rows);
+            let participants = self.texts.of(batch, plan.participant);
             self.check(scope, &participants, &programs)?;
         }
-        let statuses = self.texts.of(&columns[plan.status], rows);
-        let order_types = self.texts.of(&columns[plan.order_type], rows);
+        let statuses = self.texts.of(batch, plan.status);
+        let order_types = self.texts.of(batch, plan.order_type);
         let months = match plan.months {
-            Some((position, zone)) => months(&columns[position], zone, rows, &mut self.month_names),
+            Some((position, zone)) => months(batch.column(position), zone, rows, &mut self.month_names),
             None => vec![0; rows],
         };
         let groups: Vec<u32> =
@@ -158,7 +160,7 @@ impl Adder {
         for (source, known) in plan.sources.iter().zip(&mut self.pairs) {
             pairs.push(match source {
                 CurrencySource::Column(at) => {
-                    let currencies = self.texts.of(&columns[*at], rows);
+                    let currencies = self.texts.of(batch, *at);
                     (0..rows).map(|r| known.number([groups[r], currencies[r]])).collect()
                 }
                 CurrencySource::Constant(code) => {
@@ -169,10 +171,10 @@ impl Adder {
         }
         for (amount, sums) in plan.amounts.iter().zip(&mut self.sums) {
             sums.resize(self.pairs[amount.source].len(), Sum::default());
-            add_amounts(sums, &columns[amount.position], &pairs[amount.source]);
+            add_amounts(sums, batch.column(amount.position), &pairs[amount.source]);
         }
         for ((_, position), span) in plan.spans.iter().zip(&mut self.spans) {
-            widen(span, &columns[*position]);
+            widen(span, batch.column(*position));
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 
 mod background;
 mod block;
+mod columnar;
 mod decode;
 pub(crate) mod existing;
 mod layout;
@@ -31,6 +32,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -165,9 +167,32 @@ pub enum Error {
 fn place(column: &str, value: &str) -> String {
     match (column, value) {
         ("", _) => String::new(),
-        (column, "") => format!(", column {column}"),
-        (column, value) => format!(", column {column}: {value:?}"),
+        (column, "") => format!(", column {}", shown(column)),
+        (column, value) => format!(", column {}: {:?}", shown(column), cut(value)),
     }
+}
+
+/// Characters of a text from a file that a message repeats.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// The beginning of a text from a file: a field may have megabytes.
+fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        None => Cow::Borrowed(text),
+        Some((at, _)) => Cow::Owned(format!("{}…", &text[..at])),
+    }
+}
+
+/// The same for people's terminals: without control characters.
+fn shown(text: &str) -> String {
+    cut(text).chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The nearest of some names or values and how far it is off. None for a text that is too long to be
+/// a slip of the pen; comparing it would cost its length in time and memory.
+fn nearest<'n, T: Ord>(wanted: &str, all: impl Iterator<Item = (String, &'n T)>) -> Option<(usize, &'n T)> {
+    let short = wanted.len() <= SHOWN_CHARS_MAX;
+    all.filter(|_| short).map(|(form, one)| (strsim::damerau_levenshtein(wanted, &form), one)).min()
 }
 
 /// Imports. `progress` is told (bytes read, bytes in all).

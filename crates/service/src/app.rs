@@ -22,6 +22,7 @@ use crate::auth::Verifier;
 use crate::config::Config;
 use crate::http;
 use crate::http::wire::tls::Certificates;
+use crate::page;
 use crate::shutdown::{Stage, Stop, Tasks};
 use crate::worker;
 
@@ -59,6 +60,8 @@ pub struct App {
     pub signals: Signals,
     /// What requests share.
     pub http: http::Shared,
+    /// What the export page keeps: sessions.
+    pub page: page::Shared,
     /// Ends of downloads that are being recorded.
     pub trails: TaskTracker,
     /// Cancelled when the service begins to stop: whoever waits lets go.
@@ -176,6 +179,7 @@ impl App {
             room: worker::Room::new(config.limits.tenant_files_bytes, config.limits.files_bytes),
             signals: Signals::default(),
             http: http::Shared::new(&config.limits),
+            page: page::Shared::default(),
             trails: TaskTracker::new(),
             stop: CancellationToken::new(),
             config,

@@ -6,7 +6,7 @@
 //!
 //! Rooms: `token` (what a token must be), `keys` (an issuer's published keys), `kept` (the same on
 //! disk), `cache` (tokens that were verified lately), `rate` (requests per caller, polls apart),
-//! `dev` (the built-in issuer).
+//! `code` (people who sign in to the page), `dev` (the built-in issuer).
 //!
 //! The tenant of a caller is `tenant` of its issuer's configuration where that is set, otherwise
 //! the text of the tenant claim (`tid`) after the issuer's `tenant_prefix`. The configuration sees
@@ -17,6 +17,7 @@
 //! not believed with 401.
 
 mod cache;
+pub mod code;
 pub mod dev;
 mod kept;
 mod keys;
@@ -38,7 +39,7 @@ use crate::http::standing::Standing;
 use cache::Verified;
 use keys::{KeySource, Unknown};
 use rate::Rate;
-use token::{Refusal, Unverified};
+use token::{Claims, Refusal, Unverified};
 
 /// A token longer than this is refused unread.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -89,6 +90,8 @@ pub struct Verifier {
     dev: Option<dev::Issuer>,
     verified: Verified,
     rate: Rate,
+    client: reqwest::Client,
+    code: code::Flow,
 }
 
 #[derive(Debug)]
@@ -121,12 +124,20 @@ impl Verifier {
     pub fn new(config: &Config) -> Result<Self, Error> {
         let client = keys::client().map_err(Error::Client)?;
         let folder = config.keys_dir().join("issuers");
+        let keys_client = client.clone();
         let issuers = config.issuers.iter().map(|rules| TrustedIssuer {
             rules: rules.clone(),
-            keys: Arc::new(KeySource::new(client.clone(), &rules.discovery_url, &rules.issuer, &folder)),
+            keys: Arc::new(KeySource::new(keys_client.clone(), &rules.discovery_url, &rules.issuer, &folder)),
         });
         let dev = if config.dev { Some(dev_issuer(&config.keys_dir())?) } else { None };
-        Ok(Self { issuers: issuers.collect(), dev, verified: Verified::default(), rate: Rate::new(&config.limits) })
+        Ok(Self {
+            issuers: issuers.collect(),
+            dev,
+            verified: Verified::default(),
+            rate: Rate::new(&config.limits),
+            client,
+            code: code::Flow::default(),
+        })
     }
 
     /// The built-in issuer, when it is on.
@@ -174,12 +185,22 @@ impl Verifier {
         unverified: &Unverified,
         now: Timestamp,
     ) -> Result<(Identity, Timestamp), Rejection> {
-        let issuer = self
-            .issuers
-            .iter()
-            .find(|i| unverified.is_from(&i.rules.issuer))
-            .ok_or_else(|| refuse("unknown issuer"))?;
-        let key = issuer.keys.find(unverified.kid(), now).await.map_err(|unknown| match unknown {
+        let issuer = self.issuer_of(unverified)?;
+        let claims = issuer.claims(token, unverified, now).await?;
+        issuer.identity(&claims, &issuer.rules, now)
+    }
+
+    /// The issuer that a token says it is from.
+    fn issuer_of(&self, unverified: &Unverified) -> Result<&TrustedIssuer, Rejection> {
+        let found = self.issuers.iter().find(|i| unverified.is_from(&i.rules.issuer));
+        found.ok_or_else(|| refuse("unknown issuer"))
+    }
+}
+
+impl TrustedIssuer {
+    /// The claims of a token, if a key of the issuer signed them.
+    async fn claims(&self, token: &str, unverified: &Unverified, now: Timestamp) -> Result<Claims, Rejection> {
+        let key = self.keys.find(unverified.kid(), now).await.map_err(|unknown| match unknown {
             Unknown::Key => refuse("unknown key"),
             Unknown::Everything => Rejection {
                 code: ErrorCode::Unavailable,
@@ -188,10 +209,19 @@ impl Verifier {
                 retry_after_seconds: Some(5),
             },
         })?;
-        let claims = unverified.verify(token, &key).map_err(refuse)?;
-        token::check(&claims, &issuer.rules, now).map_err(|refusal| match refusal {
+        unverified.verify(token, &key).map_err(refuse)
+    }
+
+    /// Who signed claims speak for by these rules, and until when.
+    fn identity(
+        &self,
+        claims: &Claims,
+        rules: &IssuerConfig,
+        now: Timestamp,
+    ) -> Result<(Identity, Timestamp), Rejection> {
+        token::check(claims, rules, now).map_err(|refusal| match refusal {
             Refusal::Invalid(reason) => refuse(reason),
-            Refusal::Permission => Rejection::insufficient(&issuer.rules.permissions),
+            Refusal::Permission => Rejection::insufficient(&rules.permissions),
         })
     }
 }
@@ -262,8 +292,13 @@ pub fn bearer(headers: &http::HeaderMap) -> Option<&str> {
 
 /// Verifies the request's token, counts the request and looks the caller's grants up.
 pub async fn authenticate(parts: &Parts, app: &App) -> Result<Viewer, Rejection> {
+    let identity = verified(&parts.headers, app, app.clock.now()).await?;
+    admit(identity, parts, app).await
+}
+
+/// Counts a request of somebody whose identity is known, and looks the grants up.
+pub async fn admit(identity: Identity, parts: &Parts, app: &App) -> Result<Viewer, Rejection> {
     let now = app.clock.now();
-    let identity = verified(&parts.headers, app, now).await?;
     Standing::enter(&parts.extensions, &identity, app)?;
     app.tokens.rate.admit(&identity.caller, &parts.method, now)?;
     granted(identity, app, now).await
@@ -286,7 +321,8 @@ async fn verified(headers: &http::HeaderMap, app: &App, now: Timestamp) -> Resul
     app.tokens.verify(token, now).await
 }
 
-async fn granted(identity: Identity, app: &App, now: Timestamp) -> Result<Viewer, Rejection> {
+/// The viewer that an identity is at this moment: with the grants in force.
+pub async fn granted(identity: Identity, app: &App, now: Timestamp) -> Result<Viewer, Rejection> {
     let Identity { caller: Caller { tenant, principal }, admin } = identity;
     let (role, scope) = app.store.access(&tenant, &principal, now).await.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "grants cannot be read");

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use payouts_ledger::Sources;
 use payouts_model::report::{CatalogError, ExtraColumn};
 use payouts_model::{Catalog, ReportName};
+use serde::Deserialize;
 
 /// Every setting with its default and what it does.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -99,6 +100,36 @@ pub struct IssuerConfig {
     pub principal_claims: Vec<String>,
     /// What the callers may do.
     pub permissions: PermissionRule,
+    /// How people sign in to the export page with it; `None`: they cannot.
+    pub page: Option<PageConfig>,
+}
+
+/// The export page as a client of an issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageConfig {
+    /// Its id there.
+    pub client_id: String,
+    /// The file of its secret; `None`: a public client, held by PKCE alone.
+    pub client_secret_file: Option<PathBuf>,
+    /// What is asked for; `openid` among it.
+    pub scopes: Vec<String>,
+    /// The `resource` parameter (RFC 8707), for issuers that want one.
+    pub resource: Option<String>,
+    /// The token that says who the user is.
+    pub identity: IdentityToken,
+    /// What the sign-in button says.
+    pub label: String,
+}
+
+/// Which of an issuer's tokens the identity of a user of the page is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityToken {
+    /// The access token, by exactly the rules that hold for callers of the API.
+    AccessToken,
+    /// The ID token, by the same rules but for the audience, which is the client's id: for issuers
+    /// whose access tokens are for themselves.
+    IdToken,
 }
 
 /// What a token says about what its caller may do here. Grants rule what the caller sees.

@@ -2,7 +2,8 @@
 //!
 //! Rooms: `config` (what an operator sets), `auth` (who calls), `http` (one file per resource and
 //! verb), `worker` (the life of an attempt), `sweeper` (retention and garbage), `app` (what they
-//! all share), `audit` (its head in the log), `shutdown` (in which order it stops).
+//! all share), `audit` (its head in the log), `page` (the export page), `shutdown` (in which order
+//! it stops).
 
 pub mod app;
 pub mod audit;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod doctor;
 pub mod http;
 pub mod metrics;
+pub mod page;
 pub mod shutdown;
 pub mod sweeper;
 pub mod worker;

@@ -61,7 +61,7 @@ macro_rules! conformance_tests {
             retention: files_expire_once, purging_spares_files, keys_are_purged_after_a_day, a_hold_stops_everything,
                 what_is_due_is_what_goes, versions_are_in_use_as_promised;
             visibility: scope_decides, admins_see_states, makers_and_admins_delete, deleting_frees_everything,
-                lists_page_newest_first, lists_narrow, manifests_need_the_whole_scope, counts_add_up;
+                lists_page_newest_first, lists_narrow, lists_are_searched, manifests_need_the_whole_scope, counts_add_up;
             work: data_version_is_fixed_once, progress_never_goes_back, completing_publishes, old_fences_change_nothing,
                 third_fault_fails, failing_is_final, deleting_ends_a_claim;
         );

@@ -200,6 +200,18 @@ pub struct Page {
     pub next: Option<(Timestamp, ExportId)>,
 }
 
+/// Which requests of those that a viewer may see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Narrow<'a> {
+    /// Of this report.
+    pub report: Option<ReportName>,
+    /// In this state.
+    pub status: Option<Status>,
+    /// With this text, in any case (of ASCII letters), in the filter as asked or in normal form, in
+    /// who asked, or in the id.
+    pub text: Option<&'a str>,
+}
+
 /// What became of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deleted {
@@ -310,6 +322,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         viewer: &Viewer,
         report: Option<ReportName>,
         status: Option<Status>,
+        top: u64,
+        after: Option<(Timestamp, ExportId)>,
+    ) -> Result<Page, Error> {
+        self.search(viewer, Narrow { report, status, text: None }, top, after).await
+    }
+    /// The same, of those requests that `narrow` describes.
+    async fn search(
+        &self,
+        viewer: &Viewer,
+        narrow: Narrow<'_>,
         top: u64,
         after: Option<(Timestamp, ExportId)>,
     ) -> Result<Page, Error>;

@@ -39,8 +39,8 @@ use sqlx::{Connection as _, Sqlite};
 
 use crate::audit::{By, Entry, Head, Record};
 use crate::{
-    AcceptLimits, Accepted, Claim, ClaimTerms, Completion, CreateExport, Deleted, Due, Error, FileBytes, LetGo, Page,
-    Store, Visible,
+    AcceptLimits, Accepted, Claim, ClaimTerms, Completion, CreateExport, Deleted, Due, Error, FileBytes, LetGo, Narrow,
+    Page, Store, Visible,
 };
 pub use inspect::{OpenExport, StoredFile};
 use rows::ScopeCache;
@@ -273,15 +273,14 @@ impl Store for SqliteStore {
     async fn manifest(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<String>, Error> {
         self.find_manifest(viewer, report, id).await
     }
-    async fn list(
+    async fn search(
         &self,
         viewer: &Viewer,
-        report: Option<ReportName>,
-        status: Option<Status>,
+        narrow: Narrow<'_>,
         top: u64,
         after: Option<(Timestamp, ExportId)>,
     ) -> Result<Page, Error> {
-        self.list_exports(viewer, report, status, top, after).await
+        self.list_exports(viewer, narrow, top, after).await
     }
     async fn delete(
         &self,

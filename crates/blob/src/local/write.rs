@@ -9,11 +9,15 @@ use payouts_faults::{Point, reach};
 use tracing::warn;
 use uuid::Uuid;
 
+use super::ahead::SyncAhead;
 use super::{Durable, PARTIAL, make_folders};
 use crate::{BlobWriter, Error};
 
 /// Small writes are gathered up to this; larger ones go straight to the file, without a copy.
 const BUFFER_BYTES: usize = 128 * 1024;
+
+/// After so many bytes the disk is set to work. A file that stays smaller is synced once, at its end.
+const SYNC_AHEAD_BYTES: u64 = 16 << 20;
 
 /// A file under `partial/` that goes away unless it is sealed.
 #[derive(Debug)]
@@ -22,6 +26,9 @@ pub(super) struct Writer {
     partial: Partial,
     target: PathBuf,
     durable: Durable,
+    /// Bytes since the disk was set to work.
+    since: u64,
+    ahead: Option<SyncAhead>,
 }
 
 /// The name of an unsealed file; dropping it deletes the file.
@@ -56,11 +63,11 @@ impl Writer {
         let file = reach(Point::BlobCreate).and_then(|()| options.open(&path));
         let file = file.map_err(|e| storage(format!("cannot create {}", path.display()), e))?;
         let partial = Partial { path, sealed: false };
-        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), partial, target, durable })
+        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), partial, target, durable, since: 0, ahead: None })
     }
 
     fn publish(self, size_bytes: u64) -> Result<(), Error> {
-        let Self { file, mut partial, target, durable } = self;
+        let Self { file, mut partial, target, durable, since: _, ahead } = self;
         let doing = |what: &str| format!("cannot {what} {}", partial.path.display());
         let file = file.into_inner().map_err(|e| storage(doing("write"), e.into_error()))?;
         let there = file.metadata().map_err(|e| storage(doing("look at"), e))?.len();
@@ -68,7 +75,11 @@ impl Writer {
             let wrong = format!("{there} bytes were written where {size_bytes} were announced");
             return Err(storage(doing("seal"), io::Error::new(io::ErrorKind::InvalidData, wrong)));
         }
-        reach(Point::BlobSync).and_then(|()| file.sync_all()).map_err(|e| storage(doing("sync"), e))?;
+        let synced = ahead.map_or(Ok(()), SyncAhead::finish);
+        synced
+            .and_then(|()| reach(Point::BlobSync))
+            .and_then(|()| file.sync_all())
+            .map_err(|e| storage(doing("sync"), e))?;
         drop(file);
         let folder = target.parent().expect("a blob's path has a folder");
         let renamed = publish_in(folder, &partial.path, &target, &durable);
@@ -118,7 +129,16 @@ fn storage(context: String, source: io::Error) -> Error {
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         reach(Point::BlobWrite)?;
-        self.file.write(bytes)
+        let written = self.file.write(bytes)?;
+        self.since += written as u64;
+        if self.since >= SYNC_AHEAD_BYTES {
+            self.since = 0;
+            if self.ahead.is_none() {
+                self.ahead = Some(SyncAhead::start(self.file.get_ref())?);
+            }
+            self.ahead.iter().for_each(SyncAhead::wake);
+        }
+        Ok(written)
     }
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()

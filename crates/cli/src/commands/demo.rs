@@ -3,6 +3,7 @@
 //! Owns its data directory (a marker file says so): what another day's demo made there is made
 //! anew. A directory that is not its own is never touched.
 
+mod browser;
 mod show;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use clap::Args as ClapArgs;
 use payouts_ledger::sample::{Made, Options};
 use payouts_model::{FileFormat, Grant, Pair, PrincipalId, ReportName, Role, TenantId};
 use payouts_service::Config;
+use payouts_service::auth::Caller;
 use payouts_service::auth::dev::TokenRequest;
 use payouts_store::Store as _;
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,7 @@ const EXAMPLES: &str = "\
 Examples
   payouts demo
   payouts demo --once
+  payouts demo --no-open
   payouts demo --rows 2000000 --data ./demo --listen 127.0.0.1:8088";
 
 /// The tenant that the demo grants everything to.
@@ -55,6 +58,9 @@ pub struct Args {
     /// End after the export was checked
     #[arg(long)]
     once: bool,
+    /// Do not open the page in a browser
+    #[arg(long)]
+    no_open: bool,
 }
 
 /// What a demo directory was made with.
@@ -90,7 +96,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
         if args.once {
             return server.stop().await;
         }
-        show::what_next(&url, &token, &marker.participants, &dir)?;
+        let caller = Caller { tenant: TenantId::new(TENANT), principal: PrincipalId::new(PRINCIPAL) };
+        let page = format!("{url}{}", server.app.page.links.make(caller, data::now()));
+        show::what_next(&url, &page, &token, &marker.participants, &dir)?;
+        if !args.no_open {
+            browser::open(&page);
+        }
         tokio::select! {
             () = signals.wait() => {}
             failure = server.ended() => return Err(failure),

@@ -2,7 +2,7 @@
 //! and a real OpenID provider whose keys rotate.
 
 mod issuer;
-mod provider;
+pub(crate) mod provider;
 
 use aws_lc_rs::hmac;
 use payouts_testkit::{TestServer, client};

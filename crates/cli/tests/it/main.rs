@@ -19,6 +19,7 @@ mod ledger;
 mod links;
 mod oracles;
 mod overload;
+mod page;
 mod planted;
 mod ranges;
 mod round_trip;

@@ -16,12 +16,13 @@ pub(crate) struct Buffers<T = u8>(Arc<Mutex<Vec<Vec<T>>>>);
 /// A buffer on loan; it goes back when the last [`Bytes`] of it is dropped.
 struct Loan {
     buffer: Vec<u8>,
+    length: usize,
     home: Buffers,
 }
 
 impl AsRef<[u8]> for Loan {
     fn as_ref(&self) -> &[u8] {
-        &self.buffer
+        &self.buffer[..self.length]
     }
 }
 
@@ -38,11 +39,10 @@ impl<T> Default for Buffers<T> {
 }
 
 impl<T> Buffers<T> {
-    /// An empty buffer, with room if one came back.
+    /// A buffer: one that came back as it was left, or an empty one. Clearing it would mean to fill
+    /// it again before it can be written by position.
     pub fn take(&self) -> Vec<T> {
-        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        buffer.clear();
-        buffer
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
     /// Keeps a buffer for the next taker.
@@ -55,8 +55,8 @@ impl<T> Buffers<T> {
 }
 
 impl Buffers {
-    /// The buffer's bytes, which bring it back.
-    pub fn lend(&self, buffer: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Loan { buffer, home: self.clone() })
+    /// The buffer's first `length` bytes, which bring it back.
+    pub fn lend(&self, buffer: Vec<u8>, length: usize) -> Bytes {
+        Bytes::from_owner(Loan { buffer, length, home: self.clone() })
     }
 }

@@ -41,28 +41,33 @@ impl ChunkJob {
     pub(super) fn run_styled(&self, part: &Part, style: Style) -> Result<Chunk, Error> {
         let mut adder = self.adders().pop().unwrap_or_else(|| Adder::new(&self.totals));
         let (mut text, mut starts) = (self.texts.take(), self.starts.take());
+        text.clear();
+        starts.clear();
         let mut beyond = Beyond::default();
         for batch in &part.batches {
-            let columns = self.layout.read(batch)?;
-            adder.add(&columns, batch.num_rows())?;
-            let file: Vec<&Column> = self.layout.file().iter().map(|&at| &columns[at]).collect();
+            let batch = self.layout.read(batch)?;
+            adder.add(&batch)?;
+            let file: Vec<&Column> = self.layout.file().iter().map(|&at| batch.column(at)).collect();
             match style {
-                Style::Excel(dialect) => excel::write_rows(&mut text, &file, batch.num_rows(), dialect),
-                Style::Sheet => beyond.add(sheet::write_rows(&mut text, &mut starts, &file, batch.num_rows())),
+                Style::Excel(dialect) => excel::write_rows(&mut text, &file, batch.rows(), dialect),
+                Style::Sheet => beyond.add(sheet::write_rows(&mut text, &mut starts, &file, batch.rows())),
             }
         }
         self.adders().push(adder);
         let packed = self.packaging != Packaging::Plain;
         let deflated = packed.then(|| {
             let mut stream = self.streams.take();
+            stream.clear();
             deflate(&text, &starts, self.layout.file().len() * sheet::STARTS_PER_CELL, &mut stream);
-            self.streams.lend(stream)
+            let length = stream.len();
+            self.streams.lend(stream, length)
         });
         self.starts.put(starts);
         let crc32 = if packed { crc32fast::hash(&text) } else { 0 };
         let rows = part.batches.iter().map(|b| b.num_rows() as u64).sum();
         let totals = Totals { rows, ..Totals::default() };
-        Ok(Chunk { rows, text: self.texts.lend(text), crc32, deflated, totals, beyond })
+        let length = text.len();
+        Ok(Chunk { rows, text: self.texts.lend(text, length), crc32, deflated, totals, beyond })
     }
 }
 

@@ -11,7 +11,8 @@ use arrow::datatypes::DataType;
 use payouts_model::{Amount, Catalog, FieldType, Number, ReportName, TextFormat, Timestamp};
 use proptest::prelude::*;
 
-use super::{header, plain_text, write_rows};
+use super::{Pen, header, plain_text, write_rows};
+use crate::batch::Batch;
 use crate::column::{Column, FieldReader, How};
 
 fn read(array: ArrayRef, kind: FieldType) -> Column {
@@ -19,9 +20,11 @@ fn read(array: ArrayRef, kind: FieldType) -> Column {
 }
 
 fn text(columns: &[&Column], rows: usize, separator: u8) -> String {
-    let mut out = Vec::new();
-    write_rows(&mut out, &mut Vec::new(), columns, rows, separator);
-    String::from_utf8(out).unwrap()
+    let batch = Batch::new(columns.iter().map(|c| (*c).clone()).collect(), rows);
+    let (mut out, mut starts) = (Pen::default(), Vec::new());
+    let all: Vec<usize> = (0..columns.len()).collect();
+    write_rows(&mut out, &mut starts, &batch, &all, separator);
+    String::from_utf8(out.written().to_vec()).unwrap()
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! marks that the log has of a file, by partition values, by the statistics of its row groups, and
 //! by bloom filters.
 //!
-//! Invariant: no row that the predicate selects is left out. What is not known of a file prunes
-//! nothing of it; row by row the decoder decides, as without this.
+//! Invariants: no row that the predicate selects is left out, and no row group is called whole that
+//! holds another row. What is not known of a file prunes nothing of it; row by row the decoder
+//! decides, as without this.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -39,26 +40,41 @@ pub(super) struct Candidate {
     pub rows: Option<RowSelection>,
     /// About how many bytes will be read.
     pub bytes: u64,
+    /// How many rows it has, if the plan selects all of them.
+    pub whole: Option<u64>,
 }
 
 /// Decides for the files of one plan.
 #[derive(Debug)]
 pub(super) struct Pruner {
     predicate: Option<Arc<PruningPredicate>>,
+    /// Of the rows that the plan does not select.
+    denial: Option<Arc<PruningPredicate>>,
     schema: SchemaRef,
     participants: Option<BTreeSet<String>>,
 }
 
 impl Pruner {
     /// For rows that satisfy `predicate` over the table's schema and, if given, have one of these
-    /// canonical participants.
-    pub fn new(predicate: &Arc<dyn PhysicalExpr>, schema: &SchemaRef, participants: Option<BTreeSet<String>>) -> Self {
-        let pruning = PruningPredicateBuilder::new()
-            .with_file_schema(schema.clone())
-            .with_max_in_list_size(PRUNING_LIST_MAX)
-            .build(predicate.clone());
-        let participants = participants.filter(|p| p.len() <= PARTICIPANTS_MAX);
-        Self { predicate: pruning, schema: schema.clone(), participants }
+    /// canonical participants. `denial`, if given, is true for every row that is not selected.
+    pub fn new(
+        predicate: &Arc<dyn PhysicalExpr>,
+        denial: Option<Arc<dyn PhysicalExpr>>,
+        schema: &SchemaRef,
+        participants: Option<BTreeSet<String>>,
+    ) -> Self {
+        let pruning = |predicate| {
+            PruningPredicateBuilder::new()
+                .with_file_schema(schema.clone())
+                .with_max_in_list_size(PRUNING_LIST_MAX)
+                .build(predicate)
+        };
+        Self {
+            predicate: pruning(predicate.clone()),
+            denial: denial.and_then(pruning),
+            schema: schema.clone(),
+            participants: participants.filter(|p| p.len() <= PARTICIPANTS_MAX),
+        }
     }
 
     /// The ranges of rows to look at, in order, by the log alone; `None`: nothing is known.
@@ -102,6 +118,10 @@ impl Pruner {
             groups.file = File::open(&located.path).ok();
             groups.retain(&mut candidates, predicate);
         }
+        if let Some(denial) = &self.denial {
+            groups.file = None;
+            groups.find_whole(&mut candidates, denial);
+        }
         candidates
     }
 }
@@ -115,7 +135,7 @@ fn candidate(
 ) -> Option<Candidate> {
     let bytes = about.compressed_size().unsigned_abs();
     let rows = place.end - place.start;
-    let Some(ranges) = ranges else { return Some(Candidate { group, rows: None, bytes }) };
+    let Some(ranges) = ranges else { return Some(Candidate { group, rows: None, bytes, whole: None }) };
     let first = ranges.partition_point(|r| r.end <= place.start);
     let mut selectors = Vec::new();
     let mut at = place.start;
@@ -136,7 +156,7 @@ fn candidate(
         selectors.push(RowSelector::skip((place.end - at) as usize));
     }
     let bytes = bytes.saturating_mul(selected) / rows;
-    Some(Candidate { group, rows: (selected < rows).then(|| RowSelection::from(selectors)), bytes })
+    Some(Candidate { group, rows: (selected < rows).then(|| RowSelection::from(selectors)), bytes, whole: None })
 }
 
 /// Row groups of one file, as the pruning predicate asks about them.
@@ -159,6 +179,22 @@ impl Groups<'_> {
                 candidates.retain(|_| keep.next().unwrap_or(true));
             }
             Err(error) => tracing::debug!(%error, "row groups are not pruned"),
+        }
+    }
+
+    /// Marks the candidates that hold no row of the denial.
+    fn find_whole(&mut self, candidates: &mut [Candidate], denial: &PruningPredicate) {
+        self.groups = candidates.iter().map(|c| c.group).collect();
+        match denial.prune(self) {
+            Ok(may_deny) => {
+                for (candidate, may_deny) in candidates.iter_mut().zip(may_deny) {
+                    if !may_deny && candidate.rows.is_none() {
+                        let rows = self.footer.metadata.row_group(candidate.group).num_rows();
+                        candidate.whole = Some(rows.unsigned_abs());
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(%error, "row groups are not known to be whole"),
         }
     }
 

@@ -30,7 +30,7 @@ async fn touched(plan: &Plan) -> (Touched, String) {
             touched.rows += batch.unwrap().num_rows();
         }
     }
-    let Some(exec) = scan.exec() else { return (touched, String::new()) };
+    let Some(exec) = scan.filtering() else { return (touched, String::new()) };
     for metric in exec.metrics().unwrap().iter() {
         let MetricValue::PruningMetrics { name, pruning_metrics } = metric.value() else {
             continue;

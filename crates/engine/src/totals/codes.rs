@@ -1,18 +1,17 @@
-//! Small numbers for what repeats: texts, groups and months, so that a row costs a comparison or a
-//! look into a small table, seldom a hash of its text.
+//! Small numbers for what repeats: texts, groups and months, so that a row costs a look into a small
+//! table, seldom a hash of its text.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::Arc;
 
-use arrow::array::Array;
 use chrono::{DateTime, Datelike, NaiveDate, TimeZone};
 use foldhash::fast::FixedState;
 
-use crate::column::{Column, TextColumn};
+use crate::batch::Batch;
+use crate::column::Column;
 
-/// Slots of the table that is asked before the map.
-const SLOTS: usize = 256;
+/// Slots of the table that is asked before the map, as a power of two.
+const SLOT_BITS: u32 = 9;
 
 /// Texts and their numbers. Null and the empty text are one.
 #[derive(Debug, Default)]
@@ -44,81 +43,62 @@ impl Codes {
         &self.names[code as usize]
     }
 
-    /// The numbers of the first `rows` rows of a column; what is not text counts as null.
-    pub fn of(&mut self, column: &Column, rows: usize) -> Vec<u32> {
+    /// The numbers of the rows of a column; what is not text counts as null.
+    pub fn of(&mut self, batch: &Batch, position: usize) -> Vec<u32> {
         let null = self.code("");
-        match column {
-            Column::Text(TextColumn::View(array)) => {
-                // Equal views within one array are equal texts.
-                let mut slots = [(0_u128, u32::MAX); SLOTS];
-                let mut code = |row: usize| {
-                    if array.is_null(row) {
-                        return null;
-                    }
-                    let view = array.views()[row];
-                    let slot = &mut slots[slot(view)];
-                    if slot.1 == u32::MAX || slot.0 != view {
-                        *slot = (view, self.code(array.value(row)));
-                    }
-                    slot.1
-                };
-                (0..rows).map(&mut code).collect()
-            }
-            Column::Text(TextColumn::Dictionary { keys, values }) => {
-                let codes: Vec<u32> = values.iter().map(|v| v.map_or(null, |v| self.code(v))).collect();
-                keys.iter().map(|key| key.map_or(null, |key| codes[key as usize])).collect()
-            }
-            Column::Text(text) => {
-                let mut last: Option<(&str, u32)> = None;
-                let mut code = |row: usize| match (text.get(row), last) {
-                    (None, _) => null,
-                    (Some(text), Some((known, code))) if known == text => code,
-                    (Some(text), _) => {
-                        let code = self.code(text);
-                        last = Some((text, code));
-                        code
-                    }
-                };
-                (0..rows).map(&mut code).collect()
-            }
-            _ => vec![null; rows],
+        let Column::Text(text) = batch.column(position) else { return vec![null; batch.rows()] };
+        if let Some(coded) = batch.coded(position) {
+            let numbers: Vec<u32> = coded.texts(text).map(|text| text.map_or(null, |t| self.code(t))).collect();
+            return coded.codes.iter().map(|&code| numbers[code as usize]).collect();
         }
+        let mut last: Option<(&str, u32)> = None;
+        let mut code = |row: usize| match (text.get(row), last) {
+            (None, _) => null,
+            (Some(text), Some((known, code))) if known == text => code,
+            (Some(text), _) => {
+                let code = self.code(text);
+                last = Some((text, code));
+                code
+            }
+        };
+        (0..batch.rows()).map(&mut code).collect()
     }
 }
 
-fn slot(view: u128) -> usize {
-    let folded = (view as u64) ^ ((view >> 64) as u64).rotate_left(29);
-    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
-}
-
-/// Keys and their numbers in the order they came.
+/// Keys of `N` numbers each, and their own numbers in the order they came.
 #[derive(Debug)]
-pub(super) struct Dense<K> {
-    keys: Vec<K>,
-    numbers: HashMap<K, u32, FixedState>,
-    last: Option<(K, u32)>,
+pub(super) struct Dense<const N: usize> {
+    keys: Vec<[u32; N]>,
+    numbers: HashMap<[u32; N], u32, FixedState>,
+    /// Some keys and their numbers, at places that follow from the keys.
+    slots: Vec<([u32; N], u32)>,
 }
 
-impl<K> Default for Dense<K> {
+impl<const N: usize> Default for Dense<N> {
     fn default() -> Self {
-        Self { keys: Vec::new(), numbers: HashMap::default(), last: None }
+        Self { keys: Vec::new(), numbers: HashMap::default(), slots: vec![([0; N], u32::MAX); 1 << SLOT_BITS] }
     }
 }
 
-impl<K: Copy + Eq + Hash> Dense<K> {
+impl<const N: usize> Dense<N> {
     /// The number of a key.
-    pub fn number(&mut self, key: K) -> u32 {
-        if let Some((known, number)) = self.last
-            && known == key
-        {
+    #[inline]
+    pub fn number(&mut self, key: [u32; N]) -> u32 {
+        let at = slot(&key);
+        let (known, number) = self.slots[at];
+        if known == key && number != u32::MAX {
             return number;
         }
-        let number = *self.numbers.entry(key).or_insert_with(|| {
+        let number = self.look_up(key);
+        self.slots[at] = (key, number);
+        number
+    }
+
+    fn look_up(&mut self, key: [u32; N]) -> u32 {
+        *self.numbers.entry(key).or_insert_with(|| {
             self.keys.push(key);
             self.keys.len() as u32 - 1
-        });
-        self.last = Some((key, number));
-        number
+        })
     }
 
     /// How many keys there are.
@@ -127,9 +107,15 @@ impl<K: Copy + Eq + Hash> Dense<K> {
     }
 
     /// The key of a number.
-    pub fn key(&self, number: usize) -> &K {
+    pub fn key(&self, number: usize) -> &[u32; N] {
         &self.keys[number]
     }
+}
+
+#[inline]
+fn slot<const N: usize>(key: &[u32; N]) -> usize {
+    let mix = |mixed: u64, &part: &u32| (mixed ^ u64::from(part)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(27);
+    (key.iter().fold(0, mix) >> (64 - SLOT_BITS)) as usize
 }
 
 /// The month of each row in a time zone, as numbers of names like `2023-05`; the empty name where

@@ -6,7 +6,10 @@
 use payouts_model::Report;
 use payouts_model::report::FieldRole;
 
-use super::rejects;
+use super::{nearest, rejects, shown};
+
+/// Unknown columns that a message names.
+const UNKNOWN_SHOWN_MAX: usize = 10;
 
 /// Where a field's values come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +33,19 @@ pub(super) struct Layout {
     pub fills: Vec<Fill>,
 }
 
+/// The letters of a header text that count.
+fn letters(name: &str) -> impl Iterator<Item = char> + '_ {
+    name.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-')).flat_map(char::to_lowercase)
+}
+
 /// The form in which header texts are compared.
-pub(super) fn normal(name: &str) -> String {
-    name.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
+fn normal(name: &str) -> String {
+    letters(name).collect()
+}
+
+/// Whether two header texts are the same. A file may have very many of them, so nothing is copied.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    letters(one).eq(letters(other))
 }
 
 /// Columns of the older published layout that fill other fields.
@@ -40,17 +53,15 @@ const OLDER: [(&str, &[&str]); 1] = [("currencycode", &["earnedCurrencyCode", "p
 
 /// The fields that a header text means; empty if it is unknown.
 pub(super) fn fields_of(report: &Report, name: &str) -> Vec<usize> {
-    let name = normal(name);
-    if let Some(index) = report.fields.iter().position(|f| normal(&f.name) == name) {
+    if let Some(index) = report.fields.iter().position(|f| same(&f.name, name)) {
         return vec![index];
     }
-    if let Some(index) = report.fields.iter().position(|f| f.filter_name.as_deref().is_some_and(|n| normal(n) == name))
-    {
+    if let Some(index) = report.fields.iter().position(|f| f.filter_name.as_deref().is_some_and(|n| same(n, name))) {
         return vec![index];
     }
     OLDER
         .iter()
-        .filter(|(old, _)| *old == name)
+        .filter(|(old, _)| same(old, name))
         .flat_map(|(_, new)| new.iter().filter_map(|n| report.index_of(n)))
         .collect()
 }
@@ -66,13 +77,15 @@ impl Layout {
             }
             let fields = fields_of(report, name);
             if fields.is_empty() {
-                unknown.push(unknown_column(report, name));
+                unknown.push(name);
             }
             for field in fields {
                 if let Some(other) = fills[field].replace(column) {
                     return Err(format!(
-                        "columns '{}' and '{name}' both fill {}: keep one of them",
-                        header[other], report.fields[field].name
+                        "columns '{}' and '{}' both fill {}: keep one of them",
+                        shown(&header[other]),
+                        shown(name),
+                        report.fields[field].name
                     ));
                 }
             }
@@ -85,9 +98,14 @@ impl Layout {
             ));
         }
         if !unknown.is_empty() {
+            let mut named: Vec<String> =
+                unknown.iter().take(UNKNOWN_SHOWN_MAX).map(|name| unknown_column(report, name)).collect();
+            if unknown.len() > named.len() {
+                named.push(format!("and {} more", unknown.len() - named.len()));
+            }
             return Err(format!(
                 "unknown columns: {}; remove them, or declare them as columns of {} in the configuration",
-                unknown.join(", "),
+                named.join(", "),
                 report.name
             ));
         }
@@ -128,8 +146,8 @@ fn fill_rest(report: &Report, fills: &[Option<usize>], order_type_given: bool) -
 
 fn unknown_column(report: &Report, name: &str) -> String {
     let wanted = normal(name);
-    let nearest = report.fields.iter().map(|f| (strsim::damerau_levenshtein(&wanted, &normal(&f.name)), &f.name)).min();
-    match nearest {
+    let name = shown(name);
+    match nearest(&wanted, report.fields.iter().map(|f| (normal(&f.name), &f.name))) {
         Some((distance, field)) if distance <= 2.max(wanted.len() / 3) => format!("'{name}' (did you mean {field}?)"),
         _ => format!("'{name}'"),
     }

@@ -2,17 +2,16 @@
 //! caller's collects what is wrong in the order of the files.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use payouts_faults::{Point, reach};
 
 use super::block::Shape;
+use super::columnar;
 use super::existing::LedgerFiles;
 use super::parse::{Defaults, Parsed, Parser};
 use super::rejects::BadRow;
@@ -93,7 +92,7 @@ impl Pipeline<'_> {
                         .pieces(self.limits, &self.count, &mut |piece| send(Ok(Work::Text { input, delimiter, piece })))
                 }
                 Content::Parquet(path) => {
-                    let rows = read_parquet(path, self.limits, &self.count, &mut |batch, row| {
+                    let rows = columnar::read(path, self.limits, &self.count, &mut |batch, row| {
                         send(Ok(Work::Rows { input, batch, row }))
                     });
                     rows.map_err(|reason| Error::BadFile { file: source.name.clone(), reason })
@@ -178,31 +177,4 @@ fn touch(files: &mut LedgerFiles, sorted: &[u8]) {
             last = Some(participant.clone());
         }
     }
-}
-
-fn read_parquet(
-    path: &std::path::Path,
-    limits: &Limits,
-    count: &AtomicU64,
-    take: &mut dyn FnMut(RecordBatch, u64) -> bool,
-) -> Result<(), String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    let size_bytes = file.metadata().map_err(|e| e.to_string())?.len();
-    let fail = |e: &dyn std::fmt::Display| format!("not a readable Parquet file: {e}");
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| fail(&e))?;
-    let rows = builder.metadata().file_metadata().num_rows().max(1).unsigned_abs();
-    let reader = builder.with_batch_size(limits.parquet_rows).build().map_err(|e| fail(&e))?;
-    let mut row = 1;
-    for batch in reader {
-        let batch = batch.map_err(|e| fail(&e))?;
-        let count_rows = batch.num_rows() as u64;
-        // Readers of Parquet jump about: progress goes by rows.
-        let share = u128::from(size_bytes) * u128::from(count_rows) / u128::from(rows);
-        count.fetch_add(u64::try_from(share).unwrap_or(0), Ordering::Relaxed);
-        if !take(batch, row) {
-            return Ok(());
-        }
-        row += count_rows;
-    }
-    Ok(())
 }

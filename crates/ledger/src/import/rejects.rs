@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::layout::normal;
+use super::layout::same;
 
 /// The columns that say what is wrong. An import skips them, so that a file of rejects can be
 /// corrected and imported as it is.
@@ -15,8 +15,7 @@ pub(super) const COLUMNS: [&str; 5] = ["rejectFile", "rejectLine", "rejectColumn
 
 /// Whether a header text is one of [`COLUMNS`].
 pub(super) fn owns(name: &str) -> bool {
-    let name = normal(name);
-    COLUMNS.iter().any(|c| normal(c) == name)
+    COLUMNS.iter().any(|c| same(c, name))
 }
 
 /// A bad row.
@@ -54,7 +53,7 @@ impl Writer {
         for header in headers {
             let mut of_file = Vec::new();
             for name in header.iter() {
-                of_file.push(match common.iter().position(|c| normal(c) == normal(name)) {
+                of_file.push(match common.iter().position(|c| same(c, name)) {
                     _ if owns(name) => usize::MAX,
                     Some(place) => place,
                     None => {

@@ -1,8 +1,9 @@
 //! Files in, whatever they are packed in: what each holds is told by its first bytes, not by its
 //! name. A zip is as many inputs as it has entries.
 //!
-//! Invariant: nothing is expanded beyond a bound that follows from the size of the packed file,
-//! and only Parquet inside a package is ever expanded to disk.
+//! Invariants: what all entries of a packed file expand to stays below one bound that follows from
+//! the file's size, whatever sizes it claims; only Parquet inside a package is ever expanded to
+//! disk; a reader that breaks on a damaged file costs the import, not the process.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
@@ -11,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::MultiGzDecoder;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use payouts_model::Report;
 use zip::ZipArchive;
 
+use super::columnar;
 use super::layout::{self, Layout};
 use super::records::{Records, last_record_end};
-use super::{Error, Limits};
+use super::{Error, Limits, shown};
 
 /// How a file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(super) enum Content {
 pub(super) struct Input {
     path: PathBuf,
     packing: Packing,
+    /// What its file may still expand to: entries of one zip share it.
+    left_bytes: Arc<AtomicU64>,
     /// How people know it.
     pub name: String,
     /// What it holds.
@@ -75,16 +78,17 @@ impl<R: Seek> Seek for Counted<R> {
     }
 }
 
-/// Reads up to a bound and fails beyond it.
-struct Bounded<R> {
+/// Reads up to a bound, which others may share, and fails beyond it.
+struct Bounded<'a, R> {
     inner: R,
-    left_bytes: u64,
+    left_bytes: &'a AtomicU64,
 }
 
-impl<R: Read> Read for Bounded<R> {
+impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
-        self.left_bytes = self.left_bytes.checked_sub(n as u64).ok_or_else(|| {
+        let less = |left: u64| left.checked_sub(n as u64);
+        self.left_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).map_err(|_| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
                 "it expands to far more than a file of its size may hold: unpack it yourself if it is what you expect",
@@ -120,14 +124,17 @@ impl Finder<'_> {
             return Err(bad(&name, "a folder: name the files in it"));
         }
         let n = read_up_to(&mut file, &mut magic).map_err(|e| bad(&name, e.to_string()))?;
+        let size_bytes = file.metadata().map_err(|e| bad(&name, e.to_string()))?.len();
+        let left_bytes = self.limits.expanded_bytes_min.max(size_bytes.saturating_mul(self.limits.expansion_max));
+        let left_bytes = Arc::new(AtomicU64::new(left_bytes));
         match &magic[..n] {
-            [0x1f, 0x8b, ..] => Ok(vec![self.input(path, Packing::Gzip, name)?]),
-            b"PK\x03\x04" | b"PK\x05\x06" => self.entries(path, &name),
-            _ => Ok(vec![self.input(path, Packing::Plain, name)?]),
+            [0x1f, 0x8b, ..] => Ok(vec![self.input(path, Packing::Gzip, &left_bytes, name)?]),
+            b"PK\x03\x04" | b"PK\x05\x06" => self.entries(path, &left_bytes, &name),
+            _ => Ok(vec![self.input(path, Packing::Plain, &left_bytes, name)?]),
         }
     }
 
-    fn entries(&self, path: &Path, name: &str) -> Result<Vec<Input>, Error> {
+    fn entries(&self, path: &Path, left_bytes: &Arc<AtomicU64>, name: &str) -> Result<Vec<Input>, Error> {
         let fail = |e: zip::result::ZipError| bad(name, format!("not a readable zip: {e}"));
         let file = File::open(path).map_err(|e| bad(name, e.to_string()))?;
         let mut archive = ZipArchive::new(BufReader::new(file)).map_err(fail)?;
@@ -144,27 +151,28 @@ impl Finder<'_> {
             let hidden = entry_name.starts_with("__MACOSX/")
                 || entry_name.rsplit('/').next().is_some_and(|n| n.starts_with('.'));
             if !entry.is_dir() && !hidden {
-                wanted.push((index, format!("{name} ({entry_name})")));
+                wanted.push((index, format!("{name} ({})", shown(&entry_name))));
             }
         }
         if wanted.is_empty() {
             return Err(bad(name, "a zip without files in it"));
         }
-        wanted.into_iter().map(|(index, name)| self.input(path, Packing::Zip(index), name)).collect()
+        wanted.into_iter().map(|(index, name)| self.input(path, Packing::Zip(index), left_bytes, name)).collect()
     }
 
-    fn input(&self, path: &Path, packing: Packing, name: String) -> Result<Input, Error> {
+    fn input(&self, path: &Path, packing: Packing, left_bytes: &Arc<AtomicU64>, name: String) -> Result<Input, Error> {
         let uncounted = Arc::default();
-        let head = with_reader(path, packing, self.limits, &uncounted, &mut |reader| self.head(reader))
+        // The head is bounded by itself, and is read again with the rest.
+        let head = with_reader(path, packing, &AtomicU64::new(u64::MAX), &uncounted, &mut |reader| self.head(reader))
             .map_err(|e| bad(&name, e.to_string()))?;
         let plain = packing == Packing::Plain;
         let (content, header) = match &head[..] {
             [b'P', b'A', b'R', b'1', ..] if plain => {
-                (Content::Parquet(path.into()), parquet_header(path).map_err(|e| bad(&name, e))?)
+                (Content::Parquet(path.into()), columnar::header(path).map_err(|e| bad(&name, e))?)
             }
             [b'P', b'A', b'R', b'1', ..] => {
-                let place = self.expand(path, packing).map_err(|e| bad(&name, e.to_string()))?;
-                let header = parquet_header(&place).map_err(|e| bad(&name, e))?;
+                let place = self.expand(path, packing, left_bytes).map_err(|e| bad(&name, e.to_string()))?;
+                let header = columnar::header(&place).map_err(|e| bad(&name, e))?;
                 (Content::Parquet(place), header)
             }
             [0x1f, 0x8b, ..] | [b'P', b'K', 3, 4, ..] => {
@@ -174,7 +182,7 @@ impl Finder<'_> {
             _ => self.delimited(&head).map_err(|e| bad(&name, e))?,
         };
         let layout = Layout::map(self.report, header, self.order_type_given).map_err(|e| bad(&name, e))?;
-        Ok(Input { path: path.into(), packing, name, content, layout })
+        Ok(Input { path: path.into(), packing, left_bytes: left_bytes.clone(), name, content, layout })
     }
 
     /// The first bytes, up to a record's greatest length.
@@ -221,11 +229,11 @@ impl Finder<'_> {
         Ok((Content::Delimited { delimiter, mark_bytes }, header))
     }
 
-    fn expand(&self, path: &Path, packing: Packing) -> io::Result<PathBuf> {
+    fn expand(&self, path: &Path, packing: Packing, left_bytes: &AtomicU64) -> io::Result<PathBuf> {
         let place = self.scratch.join(format!("input-{}", uuid::Uuid::new_v4().simple()));
         let mut out = File::create_new(&place)?;
         let uncounted = Arc::default();
-        with_reader(path, packing, self.limits, &uncounted, &mut |reader| io::copy(reader, &mut out).map(|_| ()))?;
+        with_reader(path, packing, left_bytes, &uncounted, &mut |reader| io::copy(reader, &mut out).map(|_| ()))?;
         Ok(place)
     }
 }
@@ -241,23 +249,14 @@ fn read_up_to(reader: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
     Ok(n)
 }
 
-fn parquet_header(path: &Path) -> Result<Vec<String>, String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| format!("not a readable Parquet file: {e}"))?;
-    Ok(builder.schema().fields().iter().map(|f| f.name().clone()).collect())
-}
-
 fn with_reader<T>(
     path: &Path,
     packing: Packing,
-    limits: &Limits,
+    left_bytes: &AtomicU64,
     count: &Arc<AtomicU64>,
     use_it: &mut dyn FnMut(&mut dyn Read) -> io::Result<T>,
 ) -> io::Result<T> {
     let file = File::open(path)?;
-    let expanded_bytes_max = |packed: u64| limits.expanded_bytes_min.max(packed.saturating_mul(limits.expansion_max));
-    let left_bytes = expanded_bytes_max(file.metadata()?.len());
     let counted = Counted { inner: file, count: count.clone() };
     match packing {
         Packing::Plain => use_it(&mut { counted }),
@@ -268,7 +267,6 @@ fn with_reader<T>(
         Packing::Zip(index) => {
             let mut archive = ZipArchive::new(BufReader::with_capacity(1 << 16, counted)).map_err(io::Error::other)?;
             let inner = archive.by_index(index).map_err(io::Error::other)?;
-            let left_bytes = expanded_bytes_max(inner.compressed_size());
             use_it(&mut Bounded { inner, left_bytes })
         }
     }
@@ -293,7 +291,7 @@ impl Input {
     ) -> Result<(), Error> {
         let Content::Delimited { delimiter, mark_bytes } = self.content else { return Ok(()) };
         let mut failure = None;
-        let outcome = with_reader(&self.path, self.packing, limits, count, &mut |reader| {
+        let outcome = with_reader(&self.path, self.packing, &self.left_bytes, count, &mut |reader| {
             failure = cut(reader, delimiter, mark_bytes, limits.chunk_bytes, take)?;
             Ok(())
         });
@@ -332,7 +330,8 @@ fn cut(
         line += lines;
         let piece =
             if header_done { Some(Piece { bytes, line: first }) } else { without_header(bytes, delimiter, first) };
-        header_done = true;
+        // Blank lines in front of it are no header.
+        header_done |= piece.is_some();
         if piece.is_some_and(|p| !p.bytes.is_empty() && !take(p)) || at_end {
             return Ok(None);
         }

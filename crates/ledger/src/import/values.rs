@@ -8,6 +8,8 @@ use chrono::{NaiveDate, NaiveTime};
 use payouts_model::money::parse_scaled;
 use payouts_model::{Amount, Field, FieldType, Number, Timestamp};
 
+use super::nearest;
+
 /// A field of a row as it came.
 #[derive(Clone, Debug)]
 pub(super) struct Cell<'a> {
@@ -83,8 +85,7 @@ fn enumerated<'f>(field: &'f Field, text: &str, last: &mut usize) -> Result<&'f 
 /// Why `text` is not a value of an enumerated field.
 pub(super) fn unknown_value(field: &Field, text: &str) -> String {
     let lower = text.to_ascii_lowercase();
-    let nearest = field.values.iter().map(|v| (strsim::damerau_levenshtein(&lower, &v.to_ascii_lowercase()), v)).min();
-    match nearest {
+    match nearest(&lower, field.values.iter().map(|v| (v.to_ascii_lowercase(), v))) {
         Some((distance, value)) if distance <= 1.max(value.len() / 3) => {
             format!("not a value of {}; did you mean {value}?", field.name)
         }

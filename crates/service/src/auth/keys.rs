@@ -131,10 +131,17 @@ pub(super) struct KeySource {
     waiting: Arc<Semaphore>,
 }
 
-#[derive(Deserialize)]
-struct Discovery {
+/// What an issuer announces of itself.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Discovery {
     issuer: String,
     jwks_uri: String,
+    /// Where people sign in.
+    pub authorization_endpoint: Option<String>,
+    /// Where codes are redeemed.
+    pub token_endpoint: Option<String>,
+    /// How clients may show their secret there; `client_secret_basic` if it says nothing.
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -144,7 +151,7 @@ struct RawKeys {
 
 /// Why a fetch failed; for the log.
 #[derive(Debug, thiserror::Error)]
-enum FetchError {
+pub(super) enum FetchError {
     #[error("{url}")]
     Http {
         url: String,
@@ -245,6 +252,16 @@ impl KeySource {
     }
 
     async fn fetch(&self) -> Result<Vec<Value>, FetchError> {
+        let found = self.discover().await?;
+        let raw: RawKeys = self.get(&found.jwks_uri).await?;
+        if !raw.keys.iter().take(KEYS_MAX).any(|key| usable(key.clone()).is_some()) {
+            return Err(FetchError::Answer { url: found.jwks_uri, reason: "has no key that signs tokens".into() });
+        }
+        Ok(raw.keys)
+    }
+
+    /// What the issuer announces, if it is this issuer that does, and if all of it is safe to use.
+    pub(super) async fn discover(&self) -> Result<Discovery, FetchError> {
         let refused = |reason: String| FetchError::Answer { url: self.discovery_url.clone(), reason };
         let found: Discovery = self.get(&self.discovery_url).await?;
         // Microsoft's common endpoint writes the tenant's place as {tenantid}.
@@ -253,14 +270,12 @@ impl KeySource {
             let reason = format!("announces the issuer '{}', the configuration says '{}'", found.issuer, self.issuer);
             return Err(refused(reason));
         }
-        if self.discovery_url.starts_with("https:") && !found.jwks_uri.starts_with("https:") {
-            return Err(refused("leads from https to keys that are not".into()));
+        let more = [&found.authorization_endpoint, &found.token_endpoint].into_iter().flatten();
+        let safe = std::iter::once(&found.jwks_uri).chain(more).all(|url| url.starts_with("https:"));
+        if self.discovery_url.starts_with("https:") && !safe {
+            return Err(refused("leads from https to addresses that are not".into()));
         }
-        let raw: RawKeys = self.get(&found.jwks_uri).await?;
-        if !raw.keys.iter().take(KEYS_MAX).any(|key| usable(key.clone()).is_some()) {
-            return Err(FetchError::Answer { url: found.jwks_uri, reason: "has no key that signs tokens".into() });
-        }
-        Ok(raw.keys)
+        Ok(found)
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, address: &str) -> Result<T, FetchError> {
@@ -285,7 +300,8 @@ impl KeySource {
     }
 }
 
-fn safe(url: &url::Url) -> bool {
+/// Whether secrets and keys may go over it.
+pub(super) fn safe(url: &url::Url) -> bool {
     let loopback = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),

@@ -211,6 +211,28 @@ pub(super) fn check(claims: &Claims, rules: &IssuerConfig, now: Timestamp) -> Re
     Ok((Identity { admin: admin(claims, &rules.permissions)?, caller }, expires_at))
 }
 
+/// Checks an ID token's claims: made for this client, for this sign-in; answers its end. Whose token it
+/// is, and who the user is, is checked elsewhere.
+pub(super) fn check_id(
+    claims: &Claims,
+    client_id: &str,
+    nonce: &str,
+    now: Timestamp,
+) -> Result<Timestamp, &'static str> {
+    if !audience_fits(claims, &[client_id.to_owned()]) {
+        return Err("an ID token for another client");
+    }
+    let several = matches!(claims.get("aud"), Some(Value::Array(all)) if all.len() > 1);
+    let azp = text(claims, "azp");
+    if azp.is_some_and(|azp| azp != client_id) || (several && azp.is_none()) {
+        return Err("an ID token that another client was given");
+    }
+    if text(claims, "nonce") != Some(nonce) {
+        return Err("an ID token of another sign-in");
+    }
+    check_times(claims, now)
+}
+
 /// Who a token of the development issuer speaks for. Its audience is whatever the client asked
 /// for: that key signs for this one service only.
 pub(super) fn check_dev(claims: &Claims, now: Timestamp) -> Result<(Identity, Timestamp), &'static str> {

@@ -164,7 +164,7 @@ fn resolve(file: File, base: &Path, overrides: &Overrides) -> Result<Config, Err
         public_url,
         dev: overrides.dev || insecure.is_some() || set(file.dev),
         dev_insecure: insecure.is_some(),
-        issuers: issuers(file.issuers.unwrap_or_default())?,
+        issuers: issuers(file.issuers.unwrap_or_default(), base)?,
         tls: tls(&file.tls, base)?,
         workers: set(file.workers),
         large_rows: at_least("large_rows", set(file.large_rows), 1)?,

@@ -97,7 +97,8 @@ fn believed<'a>(config: &Config, host: &'a str) -> Result<&'a str, Error> {
     }
 }
 
-fn loopback(host: &str) -> bool {
+/// Whether a host is this machine's own.
+pub fn loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

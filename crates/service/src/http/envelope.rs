@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use payouts_model::ErrorCode;
 use tracing::Instrument;
 
-use super::error::{Error, Refused};
+use super::error::{Error, Refused, Shown};
 use super::standing::Standing;
 use super::{base_url, router};
 use crate::app::App;
@@ -160,8 +160,12 @@ fn with_error_body(mut answer: Response, id: &str) -> Response {
     }
     let (mut parts, _) = answer.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Response::from_parts(parts, Body::from(error.body(id)))
+    let (content_type, body) = match parts.extensions.remove::<Shown>() {
+        Some(Shown(html)) => ("text/html; charset=utf-8", html.into()),
+        None => ("application/json", error.body(id)),
+    };
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    Response::from_parts(parts, Body::from(body))
 }
 
 fn chain(error: &(dyn std::error::Error + Send + Sync)) -> String {

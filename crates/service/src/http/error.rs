@@ -179,7 +179,11 @@ struct InnerError<'a> {
 
 /// An error on its way to the envelope.
 #[derive(Clone, Debug)]
-pub(super) struct Refused(pub Arc<Error>);
+pub(crate) struct Refused(pub Arc<Error>);
+
+/// The body that an error gets in place of the OData one: the page's errors are pages.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown(pub String);
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {

@@ -10,18 +10,24 @@ use axum::routing::{get, post};
 use http::Method;
 use payouts_model::ErrorCode;
 
-use super::base_url::{BaseUrl, path_prefix};
+use super::base_url::path_prefix;
 use super::error::Error;
 use super::exports::{create, delete, get as get_export, list, manifest, preview};
 use super::{api_page, envelope, extract, files, health, metadata};
 use crate::app::App;
-use crate::auth;
+use crate::{auth, page};
 
 /// The whole service.
 pub fn router(app: Arc<App>) -> Router {
     let prefix = path_prefix(&app.config);
-    let routes = routes(app.config.dev);
-    let all = if prefix.is_empty() { routes } else { routes.clone().nest(&prefix, routes) };
+    let routes = routes(&app);
+    let all = if prefix.is_empty() {
+        routes
+    } else {
+        let first = prefix.clone();
+        let to_first = get(move || std::future::ready(Redirect::temporary(&first)));
+        routes.clone().nest(&prefix, routes).route(&format!("{prefix}/"), to_first)
+    };
     all.fallback(no_path)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(app.clone(), envelope::envelope))
@@ -30,7 +36,8 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// A route as the label of a metric: a closed set, whatever callers ask for.
 pub fn known(route: &str) -> &'static str {
-    ROUTES.iter().copied().find(|known| route.ends_with(known)).unwrap_or("other")
+    let is = |known: &&str| if *known == "/" { route == "/" } else { route.ends_with(known) };
+    ROUTES.into_iter().chain(page::ROUTES).find(is).unwrap_or("other")
 }
 
 const METADATA: &str = "/{version}/payouts/$metadata";
@@ -45,7 +52,7 @@ const HEALTH: &str = "/healthz";
 const READY: &str = "/readyz";
 const ROUTES: [&str; 10] = [METADATA, EXPORTS, PREVIEW, EXPORT, MANIFEST, FILE, OPENAPI, PAGE, HEALTH, READY];
 
-fn routes(dev: bool) -> Router<Arc<App>> {
+fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     let api = Router::new()
         .route(METADATA, get(metadata::metadata))
         .route(EXPORTS, get(list::list).post(create::create))
@@ -59,13 +66,8 @@ fn routes(dev: bool) -> Router<Arc<App>> {
         .route(PAGE, get(api_page::page))
         .route(HEALTH, get(health::healthz))
         .route(READY, get(health::readyz))
-        .route("/", get(home));
-    if dev { api.merge(auth::dev::router()) } else { api }
-}
-
-/// Who opens the service in a browser wants its description.
-async fn home(base: BaseUrl) -> Redirect {
-    Redirect::temporary(&base.join("/docs/"))
+        .merge(page::router(app));
+    if app.config.dev { api.merge(auth::dev::router()) } else { api }
 }
 
 async fn no_path() -> Error {

@@ -6,7 +6,7 @@ use super::{
     Fixture, LEASE_MS, accept, after, claim, completion, everything, id, key, request, request_of, scope, try_claim,
     viewer,
 };
-use crate::{CreateExport, Deleted, Store};
+use crate::{CreateExport, Deleted, Narrow, Store};
 
 const PAYMENTS: ReportName = ReportName::Payments;
 
@@ -24,6 +24,31 @@ async fn find(store: &dyn Store, viewer: &Viewer, id: ExportId) -> Option<bool> 
 
 /// Participants and programs; `*` is all.
 type Pairs = &'static [(&'static str, &'static str)];
+
+/// A text is looked for in filter, principal and id, within what the viewer sees.
+pub async fn lists_are_searched(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let mut asked = scoped(0, &[("1", "P")]);
+    asked.query.text = "programName eq 'Élan Ltd'".into();
+    asked.query.filter = "programName eq 'Elan 100%_'".into();
+    let first = accept(&*store, asked).await;
+    accept(&*store, scoped(1, &[("2", "P")])).await;
+    let found = async |who: &Viewer, text: &str| {
+        let narrow = Narrow { text: Some(text), ..Narrow::default() };
+        let page = store.search(who, narrow, 10, None).await.unwrap();
+        assert_eq!(page.total, page.items.len() as u64, "{text}");
+        page.items.into_iter().map(|v| v.export.id).collect::<Vec<_>>()
+    };
+    let all = everything();
+    for text in ["PROGRAMNAME EQ 'É", "elan 100%_", &first.id.to_string()] {
+        assert_eq!(found(&all, text).await, [first.id], "{text}");
+    }
+    assert_eq!(found(&all, first.principal.as_str()).await.len(), 2);
+    for text in ["elan%", "no such text"] {
+        assert!(found(&all, text).await.is_empty(), "{text}");
+    }
+    assert!(found(&sees(Role::Viewer, &[("2", "P")]), "elan").await.is_empty(), "not what one may not see");
+}
 
 /// All pairs are needed, "all" is only in "all", and another tenant sees nothing.
 pub async fn scope_decides(fixture: &dyn Fixture) {

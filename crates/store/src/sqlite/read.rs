@@ -10,17 +10,18 @@ use sqlx::SqliteConnection;
 use super::rows::{ExportRow, count, export_sql, number, states, to_json};
 use super::{SqliteStore, at, audit, commit};
 use crate::audit::Record;
-use crate::{Deleted, Error, Page, Visible};
+use crate::{Deleted, Error, Narrow, Page, Visible};
 
 const FIND: &str = "find an export";
 const LIST: &str = "list exports";
 const DELETE: &str = "delete an export";
 
 /// The filter of a list, as statements bind it.
-struct Narrow {
+struct Listed<'a> {
     tenant: TenantId,
     report: Option<&'static str>,
     status: Option<&'static str>,
+    text: Option<&'a str>,
     /// Digests of the scopes that may be listed, as a JSON array; `None`: all of them.
     scopes: Option<String>,
 }
@@ -90,8 +91,7 @@ impl SqliteStore {
     pub(super) async fn list_exports(
         &self,
         viewer: &Viewer,
-        report: Option<ReportName>,
-        status: Option<Status>,
+        narrow: Narrow<'_>,
         top: u64,
         after: Option<(Timestamp, ExportId)>,
     ) -> Result<Page, Error> {
@@ -99,10 +99,12 @@ impl SqliteStore {
         let mut tx = self.readers.begin().await.map_err(at(LIST, true))?;
         let contained = self.contained_scopes(&mut tx, viewer).await?;
         let scopes = listed_scopes(viewer, &contained);
-        let narrow = Narrow {
+        let Narrow { report, status, text } = narrow;
+        let narrow = Listed {
             tenant: viewer.tenant.clone(),
             report: report.map(ReportName::as_str),
             status: status.map(Status::as_str),
+            text,
             scopes,
         };
         let total = total(&mut tx, &narrow).await.map_err(at(LIST, true))?;
@@ -224,31 +226,50 @@ async fn own_row(
         .await
 }
 
-async fn total(connection: &mut SqliteConnection, narrow: &Narrow) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(
+/// Whether a row has the text that is looked for.
+macro_rules! has_text {
+    ($text:literal) => {
+        concat!(
+            "(",
+            $text,
+            " IS NULL OR instr(lower(id || char(10) || principal || char(10) || (query ->> 'text') \
+             || char(10) || (query ->> 'filter')), lower(",
+            $text,
+            ")) > 0)"
+        )
+    };
+}
+
+async fn total(connection: &mut SqliteConnection, narrow: &Listed<'_>) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(concat!(
         "SELECT count(*) FROM exports WHERE tenant = ?1 AND (?2 IS NULL OR report = ?2) AND (?3 IS NULL OR status = ?3) \
-         AND (?4 IS NULL OR scope IN (SELECT value FROM json_each(?4)))",
-    )
+         AND (?4 IS NULL OR scope IN (SELECT value FROM json_each(?4))) AND ",
+        has_text!("?5")
+    ))
     .bind(narrow.tenant.as_str())
     .bind(narrow.report)
     .bind(narrow.status)
     .bind(narrow.scopes.as_deref())
+    .bind(narrow.text)
     .fetch_one(connection)
     .await
 }
 
 async fn page(
     connection: &mut SqliteConnection,
-    narrow: &Narrow,
+    narrow: &Listed<'_>,
     limit: u64,
     after: Option<(Timestamp, ExportId)>,
 ) -> Result<Vec<ExportRow>, sqlx::Error> {
-    sqlx::query_as(export_sql!(
-        "SELECT",
-        "FROM exports WHERE tenant = ?1 AND (?2 IS NULL OR report = ?2) AND (?3 IS NULL OR status = ?3) \
-         AND (?4 IS NULL OR scope IN (SELECT value FROM json_each(?4))) \
-         AND (created_at, id) < (?5, ?6) \
-         ORDER BY created_at DESC, id DESC LIMIT ?7"
+    sqlx::query_as(concat!(
+        export_sql!(
+            "SELECT",
+            "FROM exports WHERE tenant = ?1 AND (?2 IS NULL OR report = ?2) AND (?3 IS NULL OR status = ?3) \
+             AND (?4 IS NULL OR scope IN (SELECT value FROM json_each(?4))) \
+             AND (created_at, id) < (?5, ?6) AND "
+        ),
+        has_text!("?8"),
+        " ORDER BY created_at DESC, id DESC LIMIT ?7"
     ))
     .bind(narrow.tenant.as_str())
     .bind(narrow.report)
@@ -258,6 +279,7 @@ async fn page(
     // Sorts after every id.
     .bind(after.map_or_else(|| "~".to_owned(), |(_, id)| id.to_string()))
     .bind(count(limit))
+    .bind(narrow.text)
     .fetch_all(connection)
     .await
 }

@@ -65,10 +65,14 @@ fn totals(all: &[TotalView]) -> String {
 }
 
 /// Complete lines to paste.
-pub fn what_next(url: &str, token: &str, participants: &[String], dir: &Path) -> Result<(), Failure> {
+pub fn what_next(url: &str, page: &str, token: &str, participants: &[String], dir: &Path) -> Result<(), Failure> {
     let participant = participants.first().map_or("1000042", String::as_str);
     console::print(&format!(
         r#"
+Open the export page (this link signs you in, once, within ten minutes; later {url}/ lets you choose):
+
+  {page}
+
 Try next, in another terminal (the token is good for a day, for this demo only):
 
   TOKEN={token}

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::Guarded;
 
-const RESOURCE: &str = "https://payouts.example/api";
+pub(crate) const RESOURCE: &str = "https://payouts.example/api";
 
 /// The folder with `node_modules`; `None` after saying what is missing.
-fn installed() -> Option<PathBuf> {
+pub(crate) fn installed() -> Option<PathBuf> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/oidc");
     let folder = std::env::var_os("PAYOUTS_TEST_OIDC").map_or(tools, PathBuf::from);
     let node = Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok_and(|s| s.success());
@@ -29,19 +29,25 @@ fn installed() -> Option<PathBuf> {
 }
 
 /// The provider's process; killed when dropped.
-struct Provider {
+pub(crate) struct Provider {
     child: Child,
     commands: ChildStdin,
     events: BufReader<ChildStdout>,
-    url: String,
+    pub url: String,
 }
 
 impl Provider {
     fn start(folder: &Path) -> Self {
+        Self::start_for(folder, None)
+    }
+
+    /// With a redirect address people can sign in as client `page`.
+    pub(crate) fn start_for(folder: &Path, redirect_uri: Option<&str>) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/oidc/provider.mjs");
         let mut child = Command::new("node")
             .arg(script)
             .arg(folder)
+            .args(redirect_uri)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -67,7 +73,7 @@ impl Provider {
     }
 
     /// Answers once it is done.
-    fn tell(&mut self, command: &str) {
+    pub(crate) fn tell(&mut self, command: &str) {
         writeln!(self.commands, "{command}").expect("the provider runs");
         assert_eq!(self.event()["event"], command);
     }

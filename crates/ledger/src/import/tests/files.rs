@@ -259,3 +259,78 @@ fn bombs_and_open_quotes_are_bounded() {
     let path = place.write("many.zip", zip(&[("1", b"a"), ("2", b"b"), ("3", b"c")]));
     assert!(message(place.run(&place.options(&[path]))).contains("3 entries; at most 2"));
 }
+
+/// Entries that are each within the bound, and together far beyond it.
+#[test]
+fn entries_of_one_zip_share_its_bound() {
+    let mut place = payments();
+    place.limits = Limits { expanded_bytes_min: 10_000, expansion_max: 1, ..Limits::default() };
+    let rows: Vec<Row> = (0..60).map(|i| row(&i.to_string(), "1", "5", T1)).collect();
+    let text = csv(&rows);
+    assert!((5_000..10_000).contains(&text.len()), "{}", text.len());
+    let one = place.write("one.zip", zip(&[("1.csv", text.as_bytes())]));
+    assert_eq!(counts(&place.run(&place.options(&[one])).unwrap()), (60, 0, 0, 0, 0));
+    let two = place.write("two.zip", zip(&[("1.csv", text.as_bytes()), ("2.csv", text.as_bytes())]));
+    let refused = message(place.run(&place.options(std::slice::from_ref(&two))));
+    assert!(refused.contains("two.zip (2.csv)") && refused.contains("expands to far more"), "{refused}");
+    place.limits.expanded_bytes_min = 20_000;
+    assert_eq!(counts(&place.run(&place.options(&[two])).unwrap()), (0, 0, 120, 0, 0));
+}
+
+/// Every byte of a file changed and every length cut: an error or its rows, and never a panic.
+#[test]
+fn damaged_parquet_is_refused_or_read() {
+    let mut place = payments();
+    place.limits.parquet_rows = 1;
+    let whole = std::fs::read(parquet(&place, "whole.parquet", columns())).unwrap();
+    let footer = whole.len() - 1500.min(whole.len());
+    let mut refused = 0;
+    let mut run = |bytes: &[u8]| {
+        let path = place.write("in.parquet", bytes);
+        let options = Options { dry_run: true, rejects: Some(place.path("rejects")), ..place.options(&[path]) };
+        match place.run(&options) {
+            Ok(outcome) => assert_eq!(outcome.inserted + outcome.rejected, 1),
+            Err(Error::BadFile { .. }) => refused += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    for at in (footer..whole.len()).step_by(7) {
+        run(&whole[..at]);
+        for byte in [0, 0x7f, 0xff, whole[at] ^ 1] {
+            let mut damaged = whole.clone();
+            damaged[at] = byte;
+            run(&damaged);
+        }
+    }
+    assert!(refused > 200, "{refused}");
+}
+
+#[test]
+fn messages_repeat_no_more_of_a_file_than_people_read() {
+    let place = payments();
+    let long = "x".repeat(100_000);
+    for (text, expected) in [
+        (format!("{HEADER},{long}\n"), "unknown columns: 'xxx"),
+        (format!("{HEADER},\u{1b}[31m\n"), "unknown columns: '\u{fffd}[31m'"),
+        (format!("{HEADER}{}\n", ",y".repeat(5000)), "'y', and 4990 more"),
+        (
+            format!("{HEADER}\n{}\n", row("1", "1", "5", T1).line().replace("SENT", &long)),
+            "not a value of paymentStatus",
+        ),
+    ] {
+        let refused = message(place.import_text(&text));
+        assert!(refused.contains(expected) && refused.len() < 1000, "{refused:.2000}");
+    }
+    let named = zip(&[(&format!("\u{1b}[31m{long:.1000}"), b"1,2")]);
+    let path = place.write("in.zip", named);
+    let refused = message(place.run(&place.options(&[path])));
+    assert!(!refused.contains('\u{1b}') && refused.len() < 1000, "{refused}");
+}
+
+#[test]
+fn blank_lines_in_front_of_the_header_are_no_header() {
+    let mut place = payments();
+    place.limits.chunk_bytes = 1024;
+    let text = format!("{}{}", "\r\n".repeat(2000), csv(&[row("1", "1", "5", T1)]));
+    assert_eq!(counts(&place.import_text(&text).unwrap()), (1, 0, 0, 0, 0));
+}

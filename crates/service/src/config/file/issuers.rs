@@ -1,8 +1,10 @@
 //! The `[[issuers]]` tables: what each may say, and that no two of them can speak for one tenant.
 
+use std::path::{Path, PathBuf};
+
 use serde::Deserialize;
 
-use super::super::{Error, IssuerConfig, PermissionRule, TenantRule};
+use super::super::{Error, IdentityToken, IssuerConfig, PageConfig, PermissionRule, TenantRule};
 use super::http_url;
 
 #[derive(Debug, Deserialize)]
@@ -27,6 +29,19 @@ pub(super) struct IssuerTable {
     required_roles: Vec<String>,
     #[serde(default)]
     admin_roles: Vec<String>,
+    page: Option<PageTable>,
+}
+
+/// The export page as a client of the issuer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageTable {
+    client_id: String,
+    client_secret_file: Option<PathBuf>,
+    scopes: Option<Vec<String>>,
+    resource: Option<String>,
+    identity: Option<IdentityToken>,
+    label: Option<String>,
 }
 
 /// Another name that the same authority issues tokens under.
@@ -39,11 +54,11 @@ struct AliasTable {
 
 /// Every name of every issuer. Names without `{tid}` come first, so that a token is held to the
 /// closest rules that there are for it.
-pub(super) fn issuers(tables: Vec<IssuerTable>) -> Result<Vec<IssuerConfig>, Error> {
+pub(super) fn issuers(tables: Vec<IssuerTable>, base: &Path) -> Result<Vec<IssuerConfig>, Error> {
     let several = tables.len() > 1;
     let mut found: Vec<IssuerConfig> = Vec::with_capacity(tables.len());
     for table in tables {
-        let names = issuer(table)?;
+        let names = issuer(table, base)?;
         let first = names[0].clone();
         if several && matches!(&first.tenant, TenantRule::Claim { prefix, .. } if prefix.is_empty()) {
             return Err(Error::Conflict(format!(
@@ -86,7 +101,7 @@ fn overlap(a: &TenantRule, b: &TenantRule) -> bool {
 }
 
 /// The issuer under each of its names; at least one.
-fn issuer(table: IssuerTable) -> Result<Vec<IssuerConfig>, Error> {
+fn issuer(table: IssuerTable, base: &Path) -> Result<Vec<IssuerConfig>, Error> {
     let key = |name: &str| format!("issuers.{name}");
     if table.audiences.is_empty() || table.audiences.iter().any(String::is_empty) {
         return Err(Error::Value {
@@ -126,6 +141,7 @@ fn issuer(table: IssuerTable) -> Result<Vec<IssuerConfig>, Error> {
         required_roles: table.required_roles,
         admin_roles: table.admin_roles,
     };
+    let mut page = table.page.map(|page| client(page, base)).transpose()?;
     let own = AliasTable { issuer: table.issuer, discovery_url: table.discovery_url };
     let names = std::iter::once(own).chain(table.aliases).map(|name| {
         Ok(IssuerConfig {
@@ -136,9 +152,33 @@ fn issuer(table: IssuerTable) -> Result<Vec<IssuerConfig>, Error> {
             allowed_tids: table.allowed_tids.clone(),
             principal_claims: principal_claims.clone(),
             permissions: permissions.clone(),
+            // People sign in under the first name.
+            page: page.take(),
         })
     });
     names.collect()
+}
+
+/// The export page as a client; the secret's file is relative to `base`.
+fn client(table: PageTable, base: &Path) -> Result<PageConfig, Error> {
+    let PageTable { client_id, client_secret_file, scopes, resource, identity, label } = table;
+    let scopes = scopes.unwrap_or_else(|| vec!["openid".into()]);
+    if !scopes.iter().any(|scope| scope == "openid") {
+        let reason = "must have \"openid\": without it the issuer gives no ID token".into();
+        return Err(Error::Value { key: "issuers.page.scopes".into(), value: format!("{scopes:?}"), reason });
+    }
+    if client_id.trim().is_empty() {
+        let reason = "the id that the issuer gave this service as an application".into();
+        return Err(Error::Value { key: "issuers.page.client_id".into(), value: "\"\"".into(), reason });
+    }
+    Ok(PageConfig {
+        client_id,
+        client_secret_file: client_secret_file.map(|path| base.join(path)),
+        scopes,
+        resource,
+        identity: identity.unwrap_or(IdentityToken::AccessToken),
+        label: label.unwrap_or_else(|| "Sign in".into()),
+    })
 }
 
 /// Where the keys of an issuer's name are announced.

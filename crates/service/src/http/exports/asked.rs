@@ -1,7 +1,7 @@
 //! From parameters and body to what is asked: shared by POST and preview, so that a preview shows
 //! exactly what the export would hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,19 +73,34 @@ impl Asked {
             }
             params.filter = Some(text);
         }
-        Self::understand(app, report, viewer, &params, request_digest, now)
+        Self::understand(report, &app.config.program_aliases, viewer, &params, request_digest, now)
     }
 
-    fn understand(
+    /// What `viewer` asks for by parameters that did not come in a URL: the export page's.
+    pub fn of_params(
         app: &App,
+        report: ReportName,
+        viewer: &Viewer,
+        params: &ExportParams,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let ExportParams { filter, fields, format, select, time_zone } = params;
+        let request_digest = sha256(&(report, filter, fields, format, select, time_zone));
+        Self::understand(app.catalog.report(report), &app.config.program_aliases, viewer, params, request_digest, now)
+    }
+
+    /// What the parameters of `viewer`'s request ask for. Pure; `program_aliases` are those of
+    /// [`Context`].
+    pub fn understand(
         report: &Arc<Report>,
+        program_aliases: &HashMap<String, Vec<String>>,
         viewer: &Viewer,
         params: &ExportParams,
         request_digest: String,
         now: Timestamp,
     ) -> Result<Self, Error> {
         let time_zone = parse_time_zone(params.time_zone.as_deref())?;
-        let context = Context { report, time_zone, now, program_aliases: &app.config.program_aliases };
+        let context = Context { report, time_zone, now, program_aliases };
         let columns = parse_select(params.select.as_deref(), report)?;
         let Assembled { text, filter: asked } = request::read(&context, params.filter.as_deref(), &params.fields)
             .map_err(|e| Error::from_filter(e.error, &e.parameter))?;
@@ -179,8 +194,13 @@ async fn read_body(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<O
 
 /// The same path and the same decoded query have the same digest, however they were escaped.
 fn digest(report: ReportName, raw_query: &str, body: Option<&str>) -> Result<String, Error> {
-    let text = serde_json::to_string(&(report, pairs(raw_query)?, body)).expect("texts are always JSON");
-    Ok(Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect())
+    Ok(sha256(&(report, pairs(raw_query)?, body)))
+}
+
+/// SHA-256 of what is asked, as lower-case hex.
+fn sha256(asked: &impl serde::Serialize) -> String {
+    let text = serde_json::to_string(asked).expect("texts are always JSON");
+    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn parse_time_zone(name: Option<&str>) -> Result<chrono_tz::Tz, Error> {

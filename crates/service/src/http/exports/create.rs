@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use payouts_model::{ErrorCode, Export, ExportId, Role, Scope, Viewer};
+use payouts_model::{ErrorCode, Export, ExportId, Role, Scope, Timestamp, Viewer};
 use payouts_store::{AcceptLimits, Accepted, CreateExport, IdempotencyKey, Visible};
 
 use super::asked::Asked;
@@ -39,6 +39,26 @@ pub async fn create(
     let now = app.clock.now();
     let key = idempotency_key(&headers)?;
     let asked = Asked::read(&app, report, &viewer, &raw_query, &headers, body, now).await?;
+    let (visible, replayed) = accept(&app, &viewer, asked, key, now).await?;
+    let (mut response, _) = super::answer(&app, &base, &viewer, &visible, now);
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response.headers_mut().insert(header::LOCATION, super::location(&base, &visible));
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// Accepts what was asked, under an idempotency key if there is one. Answers the Export as the
+/// viewer sees it, and whether it had been accepted before.
+pub async fn accept(
+    app: &App,
+    viewer: &Viewer,
+    asked: Asked,
+    key: Option<String>,
+    now: Timestamp,
+) -> Result<(Visible, bool), Error> {
+    let report = asked.report.name;
     let create = CreateExport {
         id: ExportId(uuid::Uuid::new_v4()),
         report,
@@ -50,30 +70,24 @@ pub async fn create(
         idempotency: key.map(|key| IdempotencyKey { key, request_digest: asked.request_digest }),
         created_at: now,
     };
-    let (visible, replayed) = match app.store.accept(create, accept_limits(&app.config.limits)).await? {
+    Ok(match app.store.accept(create, accept_limits(&app.config.limits)).await? {
         Accepted::New { export, queue_position } => {
             tracing::info!(export.id = %export.id, tenant.id = %export.tenant, report = %export.report, "accepted");
             app.signals.work.notify_one();
-            let queue_position = visible_position(&app, &viewer, &export, queue_position).await?;
+            app.signals.changed(export.id);
+            let queue_position = visible_position(app, viewer, &export, queue_position).await?;
             (Visible { export, full: true, queue_position }, false)
         }
         // As the viewer may see it now: grants may have gone since it was accepted.
         Accepted::Replayed(export) => {
-            let found = app.store.find(&viewer, report, export.id).await?;
+            let found = app.store.find(viewer, report, export.id).await?;
             (found.ok_or_else(Error::export_not_found)?, true)
         }
         Accepted::KeyReused => return Err(key_reused()),
         Accepted::QueueFull { limit } => return Err(queue_full(limit)),
         Accepted::ServiceQueueFull { limit } => return Err(service_queue_full(limit)),
         Accepted::StorageFull { limit_bytes } => return Err(no_room(limit_bytes)),
-    };
-    let (mut response, _) = super::answer(&app, &base, &viewer, &visible, now);
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response.headers_mut().insert(header::LOCATION, super::location(&base, &visible));
-    if replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    })
 }
 
 /// The place among what the viewer may see. The store says the place among all of the tenant; it

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use payouts_blob::BlobName;
 use payouts_faults::{Point, pass};
-use payouts_model::ErrorCode;
+use payouts_model::{ErrorCode, Export, ExportId, ReportName, Timestamp, Viewer};
 use payouts_store::{Deleted, Visible};
 
 use crate::app::App;
@@ -24,7 +24,21 @@ pub async fn delete(
 ) -> Result<Response, Error> {
     let now = app.clock.now();
     let visible = app.store.find(&viewer, report, id).await?;
-    let export = match app.store.delete(&viewer, report, id, now).await? {
+    let export = forget(&app, &viewer, report, id, now).await?;
+    let (full, queue_position) = visible.map_or((false, 0), |v| (v.full, v.queue_position));
+    let members = ExportMembers::new(&Visible { export, full, queue_position }, None, now);
+    Ok(super::json(serde_json::to_vec(&ExportView::from(members)).expect("a view is always JSON")))
+}
+
+/// Deletes an Export, then its file. Answers the Export as it was.
+pub async fn forget(
+    app: &App,
+    viewer: &Viewer,
+    report: ReportName,
+    id: ExportId,
+    now: Timestamp,
+) -> Result<Export, Error> {
+    let export = match app.store.delete(viewer, report, id, now).await? {
         Deleted::Gone(export) => *export,
         Deleted::NotTheOwner => return Err(not_the_owner()),
         Deleted::Held => return Err(held()),
@@ -45,9 +59,12 @@ pub async fn delete(
             tracing::warn!(export.id = %id, error = %error, "file of a deleted export stays for the sweeper");
         }
     }
-    let (full, queue_position) = visible.map_or((false, 0), |v| (v.full, v.queue_position));
-    let members = ExportMembers::new(&Visible { export, full, queue_position }, None, now);
-    Ok(super::json(serde_json::to_vec(&ExportView::from(members)).expect("a view is always JSON")))
+    Ok(export)
+}
+
+/// Why an Export that can be seen cannot be deleted.
+pub fn refused(export: &Export) -> Error {
+    if export.held_at.is_some() { held() } else { not_the_owner() }
 }
 
 fn not_the_owner() -> Error {

@@ -40,19 +40,20 @@ pub async fn list(
 }
 
 /// The form of a `$skiptoken`: instant in microseconds and id of the last Export of a page.
-pub const TOKEN_PATTERN: &str = "^[0-9]{1,18}\\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
+pub const TOKEN_PATTERN: &str = "^(0|[1-9][0-9]{0,17})\\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 
-fn write_token((at, id): (Timestamp, ExportId)) -> String {
+/// The `$skiptoken` of the page that follows this Export.
+pub fn write_token((at, id): (Timestamp, ExportId)) -> String {
     format!("{}.{id}", at.0)
 }
 
-fn read_token(token: &str) -> Result<(Timestamp, ExportId), Error> {
+/// Reads a `$skiptoken`, spelt exactly as [`write_token`] does.
+pub fn read_token(token: &str) -> Result<(Timestamp, ExportId), Error> {
     let read = || {
         let (at, id) = token.split_once('.')?;
         let digits = (1..=18).contains(&at.len()) && at.bytes().all(|b| b.is_ascii_digit());
         let place = (Timestamp(at.parse().ok().filter(|_| digits)?), id.parse::<ExportId>().ok()?);
-        // One spelling of an id, as it is written.
-        (place.1.to_string() == id).then_some(place)
+        (write_token(place) == token).then_some(place)
     };
     read().ok_or_else(|| {
         let message = "This $skiptoken is not one of this service. Follow nextLink as it is.";
@@ -68,9 +69,14 @@ mod tests {
     fn tokens_read_back() {
         let at = (Timestamp(1_700_000_000_123_456), "6a1d1f0e-7c3b-4f52-9d0a-2f6c4c1b8e11".parse().unwrap());
         assert_eq!(read_token(&write_token(at)).unwrap(), at);
-        for bad in ["", "x", "1.2", "+1.6a1d1f0e-7c3b-4f52-9d0a-2f6c4c1b8e11", "1.6A1D1F0E-7c3b-4f52-9d0a-2f6c4c1b8e11"]
+        let id = "6a1d1f0e-7c3b-4f52-9d0a-2f6c4c1b8e11";
+        let bad = ["", "x", "1.2", "1.6A1D1F0E-7c3b-4f52-9d0a-2f6c4c1b8e11"].map(str::to_owned);
+        for bad in bad
+            .into_iter()
+            .chain(["+1", "-1", "007", "00", "", " 1", "1000000000000000000"].map(|at| format!("{at}.{id}")))
         {
-            assert!(read_token(bad).is_err(), "{bad}");
+            assert!(read_token(&bad).is_err(), "{bad}");
         }
+        assert!(read_token(&format!("0.{id}")).is_ok());
     }
 }

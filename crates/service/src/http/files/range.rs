@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use payouts_model::Timestamp;
 
 /// The name that Azure Storage clients send a range under; it wins over `Range`.
@@ -70,9 +70,14 @@ impl Validators {
         let Some(range) = text(headers, &X_MS_RANGE).or_else(|| text(headers, &header::RANGE)) else {
             return Wanted::Whole;
         };
-        match text(headers, &header::IF_RANGE) {
-            Some(condition) if condition != self.etag && condition != self.last_modified() => Wanted::Whole,
-            _ => parse(range, size),
+        // A condition that cannot be read does not hold, and of several each has to.
+        let holds = |condition: &HeaderValue| {
+            let condition = condition.to_str().map_or("", str::trim);
+            condition == self.etag || condition == self.last_modified()
+        };
+        match headers.get_all(header::IF_RANGE).iter().all(holds) {
+            true => parse(range, size),
+            false => Wanted::Whole,
         }
     }
 }
@@ -109,9 +114,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim)
 }
 
+/// The tags of a header that came; what cannot be read is no tag.
 fn tags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<&'a str>> {
-    let mut values = headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).peekable();
-    values.peek()?;
+    headers.contains_key(name).then_some(())?;
+    let values = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
     Some(values.flat_map(|v| v.split(',')).map(str::trim).collect())
 }
 
@@ -168,6 +174,20 @@ mod tests {
             wanted(&[("range", "bytes=0-1"), ("if-range", "Thu, 25 May 2023 21:20:46 GMT")]),
             Wanted::Part(0..2)
         );
+    }
+
+    #[test]
+    fn a_condition_that_cannot_be_read_does_not_hold() {
+        let v = validators();
+        let mut all = headers(&[("range", "bytes=0-1")]);
+        all.append(header::IF_RANGE, HeaderValue::from_bytes(b"\"\xfc\"").unwrap());
+        assert_eq!(v.wanted(&all, 100), Wanted::Whole);
+        all.append(header::IF_RANGE, HeaderValue::from_static("\"abc\""));
+        assert_eq!(v.wanted(&all, 100), Wanted::Whole, "one of two");
+        for (name, verdict) in [(header::IF_MATCH, Verdict::Failed), (header::IF_NONE_MATCH, Verdict::Send)] {
+            let one = HeaderMap::from_iter([(name, HeaderValue::from_bytes(b"\"\xfc\"").unwrap())]);
+            assert_eq!(v.verdict(&one), verdict);
+        }
     }
 
     #[test]

@@ -1,0 +1,1 @@
+// The form and the preview: see page.js for what all pages share.
