@@ -148,7 +148,7 @@ fn every_format_is_what_its_manifest_says_also_with_awkward_rows() {
     let export = |report: &str, name: &str, more: &[&str]| {
         let (out, manifest) = (served.folder.at(name), served.folder.at(&format!("{name}.json")));
         let base = ["export", report, "--url", &served.server.url, "--out", &out, "--manifest", &manifest];
-        let mut command = payouts().command([&base, &["--filter", "true"], more].concat());
+        let mut command = payouts().command([&base[..], &["--filter", "true"], more].concat());
         payouts_testkit::process::ran(command.env("PAYOUTS_TOKEN", &served.token)).good();
         let ran = payouts().run(["verify", &out, "--manifest", &manifest]).good();
         let manifest: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(manifest).unwrap()).unwrap();
