@@ -10,7 +10,7 @@ ALLOWED = {
 # One version of each: two of them would not fit together, or would double the build.
 SINGLE = ["arrow", "arrow-array", "parquet", "object_store", "datafusion", "deltalake-core", "sqlx", "tokio", "axum", "rustls", "zlib-rs", "libsqlite3-sys", "chrono"]
 
-metadata = json.loads(subprocess.run(["cargo", "metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"], check=True, capture_output=True).stdout)
+metadata = json.loads(subprocess.run(["cargo", "metadata", "--format-version", "1", "--offline", "--locked", "--all-features", "--filter-platform", "x86_64-unknown-linux-gnu"], check=True, capture_output=True).stdout)
 problems = []
 
 

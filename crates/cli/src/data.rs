@@ -166,13 +166,13 @@ pub fn grant_of_row(row: &[&str; 6]) -> Result<Grant, String> {
     let named = |what: &str, text: &str| match text {
         "" => Err(format!("{what} is empty: write * for all")),
         "*" => Ok(None),
-        text => Ok(Some(text.to_owned())),
+        text => id(text).map(Some).map_err(|why| format!("{what}: {why}")),
     };
     if tenant.is_empty() || tenant == "*" {
         return Err("tenant must name one tenant".into());
     }
     Ok(Grant {
-        tenant: TenantId::new(tenant),
+        tenant: TenantId::new(id(tenant).map_err(|why| format!("tenant: {why}"))?),
         principal: named("principal", principal)?.map(PrincipalId::new),
         pair: Pair {
             participant: named("participant", participant)?.map(|p| ParticipantId::new(&p)),
@@ -238,6 +238,10 @@ mod tests {
             ["t", "", "*", "*", "viewer", ""],
             ["t", "*", "*", "*", "boss", ""],
             ["t", "*", "*", "*", "viewer", "x"],
+            ["t\u{1b}[2J", "*", "*", "*", "viewer", ""],
+            ["t", "ann\0", "*", "*", "viewer", ""],
+            ["t", "*", "4\n2", "*", "viewer", ""],
+            ["t", "*", "*", "CSP\tDirect", "viewer", ""],
         ] {
             assert!(grant_of_row(&bad).is_err(), "{bad:?}");
         }

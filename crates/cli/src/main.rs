@@ -14,9 +14,11 @@ mod server;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
 
@@ -98,15 +100,20 @@ fn main() -> ExitCode {
         unreachable!("nothing chooses a TLS provider before main does");
     }
     let cli = Cli::parse();
-    start_log(&cli);
+    let _sending = match start_log(&cli) {
+        Ok(sending) => sending,
+        Err(failure) => return failed(&failure),
+    };
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.broken_pipe() => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::from(failure.exit_code)
-        }
+        Err(failure) => failed(&failure),
     }
+}
+
+fn failed(failure: &Failure) -> ExitCode {
+    eprintln!("{failure}");
+    ExitCode::from(failure.exit_code)
 }
 
 fn run(command: Command) -> Result<(), Failure> {
@@ -130,7 +137,14 @@ fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-fn start_log(cli: &Cli) {
+/// What sends spans; whoever drops it sends the last ones.
+#[cfg(feature = "otel")]
+type Sending = Option<payouts_service::traces::Exporter>;
+#[cfg(not(feature = "otel"))]
+type Sending = ();
+
+fn start_log(cli: &Cli) -> Result<Sending, Failure> {
+    let serves = matches!(cli.command, Command::Serve(_) | Command::Demo(_));
     // The table format's library tells every step of reading a log: too much for a service's log.
     let default = match cli.command {
         Command::Serve(_) => "info,buoyant_kernel=warn,delta_kernel=warn,deltalake_core=warn",
@@ -142,13 +156,40 @@ fn start_log(cli: &Cli) {
     let harmless = filter_fn(|of| of.target().starts_with("payouts") || *of.level() <= LevelFilter::INFO);
     let filter = filter.and(harmless);
     let lines = fmt::layer().with_writer(std::io::stderr);
-    match cli.log_format {
-        LogFormat::Json => registry().with(lines.json().flatten_event(true).with_filter(filter)).init(),
+    let lines = match cli.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
         LogFormat::Text => {
-            let lines = lines.with_ansi(console::stderr_is_terminal()).with_target(false);
-            registry().with(lines.with_filter(filter)).init();
+            lines.with_ansi(console::stderr_is_terminal()).with_target(false).with_filter(filter).boxed()
         }
+    };
+    send(registry().with(lines), serves)
+}
+
+/// Sends spans too, if the environment asks for it.
+#[cfg(feature = "otel")]
+fn send<S>(subscriber: S, serves: bool) -> Result<Sending, Failure>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let exporter = if serves { payouts_service::traces::Exporter::from_environment() } else { Ok(None) };
+    let exporter = exporter.map_err(|error| {
+        Failure::usage("spans cannot be sent as the OTEL_ variables say").because(error.to_string())
+    })?;
+    subscriber.with(exporter.as_ref().map(payouts_service::traces::Exporter::layer)).init();
+    Ok(exporter)
+}
+
+/// Sends nothing: this build cannot.
+#[cfg(not(feature = "otel"))]
+fn send<S>(subscriber: S, serves: bool) -> Result<Sending, Failure>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    subscriber.init();
+    if serves && payouts_service::traces::asked_for() {
+        tracing::warn!("no traces are sent: this program was built without its feature `otel`");
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod pipeline;
 mod preview;
 pub mod scan;
 pub mod totals;
+pub mod values;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use futures::{StreamExt, TryStreamExt};
 use payouts_filter::Expr;
 use payouts_ledger::Snapshot;
 use payouts_model::{Chunk, Packaging, Scope, TextFormat, Totals};
+use tracing::{Instrument, debug_span, field};
 
 use crate::layout::Layout;
 use crate::pipeline::Pipeline;
@@ -138,8 +140,14 @@ impl Engine {
         {
             return Ok(rows);
         }
-        let scan = self.pipeline.plan(plan, &Layout::rows_only(&plan.snapshot)).await?;
-        self.pipeline.count(scan).await
+        let span = debug_span!("engine.count", rows = field::Empty);
+        let counted = async {
+            let scan = self.pipeline.plan(plan, &Layout::rows_only(&plan.snapshot)).await?;
+            self.pipeline.count(scan).await
+        };
+        let rows = counted.instrument(span.clone()).await?;
+        span.record("rows", rows);
+        Ok(rows)
     }
 
     /// Begins an export: its chunks as [`Engine::run`] gives them, and how many rows they have. A
@@ -165,6 +173,10 @@ impl Engine {
         let layout = Layout::for_file(plan);
         let rows_per_chunk = layout.rows_per_chunk(plan.text);
         let (pipeline, plan) = (self.pipeline.clone(), plan.clone());
+        let (data_version, files) = (plan.snapshot.version, plan.snapshot.files.len());
+        // Open as long as the stream is: scan, filter, encoding, and the wait for whoever takes the chunks.
+        let span = debug_span!("engine.run", data_version, files, rows = field::Empty);
+        let planning = span.clone();
         let chunks = async move {
             let scan = pipeline.plan(&plan, &layout).await?;
             let job = Arc::new(encode::ChunkJob::new(&plan, layout));
@@ -173,7 +185,13 @@ impl Engine {
             let rest = futures::stream::once(async move { last.rest() });
             Ok::<_, Error>(chunks.chain(rest.filter_map(async |rest| rest.map(Ok))))
         };
-        Ok(futures::stream::once(chunks).try_flatten().boxed())
+        let mut rows = 0;
+        let chunks = futures::stream::once(chunks.instrument(planning)).try_flatten();
+        let chunks = chunks.inspect_ok(move |chunk| {
+            rows += chunk.rows;
+            span.record("rows", rows);
+        });
+        Ok(chunks.boxed())
     }
 
     /// What an export would hold, without making it. `id_lists` are ids of a field (an index) to
@@ -185,6 +203,29 @@ impl Engine {
         id_lists: &[(usize, Vec<String>)],
         first_rows_max: usize,
     ) -> Result<Preview, Error> {
-        preview::run(&self.pipeline, plan, time_zone, id_lists, first_rows_max).await
+        self.preview_of(plan, &plan.columns, time_zone, id_lists, first_rows_max).await
+    }
+
+    /// The same with the sums of `summed` alone: the fewer columns are added up, the sooner it is
+    /// there. The first rows have the plan's columns.
+    pub async fn preview_of(
+        &self,
+        plan: &Plan,
+        summed: &[usize],
+        time_zone: chrono_tz::Tz,
+        id_lists: &[(usize, Vec<String>)],
+        first_rows_max: usize,
+    ) -> Result<Preview, Error> {
+        preview::run(&self.pipeline, plan, summed, time_zone, id_lists, first_rows_max).await
+    }
+
+    /// What there is to choose from in a version of the table, as far as `scope` lets it be seen.
+    pub async fn values(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        scope: &Scope,
+        wanted: &values::Wanted,
+    ) -> Result<values::Values, Error> {
+        values::run(&self.pipeline, snapshot, scope, wanted).await
     }
 }

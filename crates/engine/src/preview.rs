@@ -23,12 +23,13 @@ const ROWS_PER_JOB: usize = 16_384;
 pub(crate) async fn run(
     pipeline: &Pipeline,
     plan: &Plan,
+    summed: &[usize],
     zone: chrono_tz::Tz,
     id_lists: &[(usize, Vec<String>)],
     first_rows_max: usize,
 ) -> Result<Preview, Error> {
     let first_rows = first_rows(pipeline, plan, first_rows_max);
-    let sums = sums(pipeline, plan, zone, id_lists);
+    let sums = sums(pipeline, plan, summed, zone, id_lists);
     let (mut preview, first_rows) = futures::future::try_join(sums, first_rows).await?;
     preview.first_rows = first_rows;
     Ok(preview)
@@ -71,19 +72,20 @@ struct Sums {
 async fn sums(
     pipeline: &Pipeline,
     plan: &Plan,
+    summed: &[usize],
     zone: chrono_tz::Tz,
     id_lists: &[(usize, Vec<String>)],
 ) -> Result<Preview, Error> {
     let report = &plan.snapshot.report;
     let window = report.role(FieldRole::Window);
-    let mut fields = needed_fields(report, &plan.columns);
+    let mut fields = needed_fields(report, summed);
     let added = |kind| matches!(kind, FieldType::Amount | FieldType::Date | FieldType::Timestamp);
-    fields.extend(plan.columns.iter().copied().filter(|&c| added(report.fields[c].kind)));
+    fields.extend(summed.iter().copied().filter(|&c| added(report.fields[c].kind)));
     fields.push(window);
     fields.extend(id_lists.iter().map(|(field, _)| *field));
     let layout = Layout::new(&plan.snapshot, &[], &fields);
     let scan = pipeline.plan(plan, &layout).await?;
-    let totals = Arc::new(TotalsPlan::new(&layout, &plan.columns, &plan.scope, Some((window, zone))));
+    let totals = Arc::new(TotalsPlan::new(&layout, summed, &plan.scope, Some((window, zone))));
     let wanted: Vec<(usize, HashSet<String>)> = id_lists
         .iter()
         .map(|(field, ids)| {

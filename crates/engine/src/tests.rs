@@ -6,3 +6,4 @@ mod foreign;
 mod preview;
 mod pruning;
 mod scope;
+mod values;

@@ -3,7 +3,7 @@
 //!
 //! Every row is mapped to the number of its group once; sums then run over plain arrays.
 
-mod codes;
+pub(crate) mod codes;
 #[cfg(test)]
 mod tests;
 

@@ -23,7 +23,7 @@ mod cases;
 
 use std::collections::{BTreeSet, HashMap};
 
-use chrono::Months;
+use chrono::{Months, NaiveDate};
 use chrono_tz::Tz;
 use payouts_model::report::FieldRole;
 use payouts_model::{FieldType, ParticipantId, Report, Timestamp};
@@ -139,6 +139,12 @@ impl Filter {
             one => std::slice::from_ref(one),
         }
     }
+}
+
+/// The instant at which `day` begins in `zone`: what a bare date means against an instant. `None`
+/// if that lies outside of what a filter can say.
+pub fn start_of_day(day: NaiveDate, zone: Tz) -> Option<Timestamp> {
+    dates::start_of_day(day.to_epoch_days(), zone).ok().map(Timestamp)
 }
 
 fn read(text: &str, context: &Context<'_>, limits: Limits) -> Result<Filter, error::Problem> {

@@ -156,6 +156,8 @@ pub struct Field {
     pub meaning: Arc<str>,
     /// An example value.
     pub example: Option<Arc<str>>,
+    /// Whether the export page's form has a control for it.
+    pub in_form: bool,
 }
 
 /// A report: its fields in file order, ledger-only fields last.
@@ -194,6 +196,10 @@ pub struct ExtraColumn {
     /// One sentence for people.
     #[serde(default)]
     pub meaning: String,
+    /// Whether the export page's form has a control for it: for texts and enumerated columns with
+    /// few values, and for dates that a period may be about.
+    #[serde(default)]
+    pub in_form: bool,
 }
 
 fn yes() -> bool {
@@ -290,6 +296,7 @@ struct FieldRow {
     values: String,
     meaning: String,
     example: String,
+    in_form: String,
 }
 
 fn load(
@@ -318,6 +325,7 @@ fn load(
         values: c.values.join("|"),
         meaning: c.meaning.clone(),
         example: String::new(),
+        in_form: if c.in_form { "yes" } else { "" }.into(),
     }));
     // File columns first, so that the default set is a prefix; the order is otherwise kept.
     rows.sort_by_key(|r| r.in_file != "yes");
@@ -383,9 +391,14 @@ fn to_field(row: &FieldRow, names: &HashMap<String, usize>) -> Result<Field, Str
             }
         }),
     };
-    let mut roles = Vec::new();
+    let mut roles: Vec<FieldRole> = Vec::new();
     for role in row.roles.split_whitespace() {
         roles.push(serde_json::from_value(role.into()).map_err(|_| format!("unknown role '{role}'"))?);
+    }
+    let chosen = matches!(row.kind, FieldType::Text | FieldType::Enum | FieldType::Date | FieldType::Timestamp);
+    let in_form = row.in_form == "yes";
+    if in_form && !chosen && roles.is_empty() {
+        return Err(format!("column '{}' is {}: the form chooses by texts and dates", row.column, row.kind.as_str()));
     }
     Ok(Field {
         name: row.column.as_str().into(),
@@ -399,6 +412,7 @@ fn to_field(row: &FieldRow, names: &HashMap<String, usize>) -> Result<Field, Str
         values: split(&row.values, '|'),
         meaning: row.meaning.as_str().into(),
         example: some(&row.example),
+        in_form,
     })
 }
 
@@ -441,12 +455,16 @@ mod tests {
             in_file: true,
             values: vec![],
             meaning: String::new(),
+            in_form: true,
         };
         let with = |c: ExtraColumn| Catalog::with(&HashMap::from([(ReportName::Payments, vec![c])]), &HashMap::new());
         let catalog = with(column.clone()).unwrap();
         let report = catalog.report(ReportName::Payments);
         assert_eq!(report.index_of("COSTCENTRE"), Some(18), "file columns come before ledger-only ones");
+        assert!(report.fields[18].in_form);
         assert!(with(ExtraColumn { name: "earned".into(), ..column.clone() }).is_err());
+        let rate = ExtraColumn { name: "rate".into(), kind: FieldType::Number, ..column.clone() };
+        assert!(with(rate).is_err(), "the form has no control for numbers");
         assert!(with(ExtraColumn { name: "fee".into(), kind: FieldType::Amount, ..column }).is_err());
     }
 }

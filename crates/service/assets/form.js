@@ -1,1 +1,361 @@
-// The form and the preview: see page.js for what all pages share.
+// The form and the preview: previews as one chooses, a filter that is checked as it is written, a
+// search that needs no button, and asking without leaving the page. Everything works without it.
+'use strict';
+
+(() => {
+  const slot = document.getElementById('form-slot');
+  if (!slot) return;
+  document.documentElement.classList.add('scripted');
+  const root = document.body.dataset.root;
+  const $ = (selector, within = document) => within.querySelector(selector);
+  const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const form = () => document.getElementById('ask');
+  const shared = () => window.payouts ?? {};
+
+  /** A thing to do a moment after the last call; the one before it is given up, its request too. */
+  function later(ms, act) {
+    let timer;
+    let running;
+    const call = (wait = ms) => {
+      clearTimeout(timer);
+      running?.abort();
+      timer = setTimeout(async () => {
+        const own = running = new AbortController();
+        try { await act(own.signal); } catch (error) { if (error.name !== 'AbortError') throw error; }
+      }, wait);
+    };
+    call.stop = () => { clearTimeout(timer); running?.abort(); };
+    return call;
+  }
+
+  /** Sends the form as it is to a path. Answers what came, or null if nothing that can be used. */
+  async function post(path, signal, change) {
+    const body = new URLSearchParams(new FormData(form()));
+    change?.(body);
+    let answer;
+    try {
+      answer = await fetch(`${root}${path}`, { method: 'POST', body, signal, headers: { accept: 'application/json' } });
+    } catch (error) {
+      if (error.name === 'AbortError') throw error;
+      return { failed: 'There is no connection to the service. The preview comes back with it.', retry: true };
+    }
+    if (answer.status === 401) { location.reload(); return { failed: 'Your session has ended.' }; }
+    const json = (answer.headers.get('content-type') ?? '').startsWith('application/json');
+    const content = json ? await answer.json() : await answer.text();
+    if (answer.ok || (json && content.problems)) return { content };
+    const page = json ? null : new DOMParser().parseFromString(content, 'text/html');
+    return { failed: page?.querySelector('main p')?.textContent ?? `It did not work (${answer.status}).`, retry: answer.status === 429 || answer.status >= 500 };
+  }
+
+  // ---- What is wrong ---------------------------------------------------------------------------
+
+  function control(name) {
+    return document.getElementById(name);
+  }
+
+  function setProblems(problems) {
+    const wrong = new Map();
+    for (const { control: name, message } of problems) if (!wrong.has(name)) wrong.set(name, message);
+    for (const place of $$('[data-error]', form())) {
+      const message = wrong.get(place.dataset.error) ?? '';
+      wrong.delete(place.dataset.error);
+      if (place.textContent !== message) place.textContent = message;
+      place.hidden = !message;
+      const input = control(place.dataset.error);
+      if (input?.matches('input, select, textarea')) {
+        if (message) input.setAttribute('aria-invalid', 'true'); else input.removeAttribute('aria-invalid');
+      }
+      const folded = place.closest('details');
+      if (message && folded) folded.open = true;
+    }
+    document.getElementById('problems')?.remove();
+    showPlace(problems.find((p) => p.place) ?? null);
+    return [...wrong.values()];
+  }
+
+  /** The part of the filter that is wrong, and what may have been meant. */
+  function showPlace(problem) {
+    const holder = document.getElementById('filter-place');
+    holder.hidden = !problem;
+    holder.replaceChildren();
+    if (!problem) return;
+    const box = document.getElementById('filter');
+    const chars = [...box.value];
+    const { offset, length, nearest } = problem.place;
+    const before = chars.slice(Math.max(0, offset - 60), offset).join('');
+    const wrong = chars.slice(offset, offset + Math.max(1, length)).join('') || '⎵';
+    const after = chars.slice(offset + Math.max(1, length), offset + Math.max(1, length) + 60).join('');
+    const mark = document.createElement('mark');
+    mark.textContent = wrong;
+    holder.append(offset > 60 ? '…' : '', before, mark, after);
+    if (!nearest.length) return;
+    const suggest = document.createElement('div');
+    suggest.className = 'suggest';
+    suggest.append('Put in its place:');
+    const quoted = /^['‘’]/.test(wrong);
+    for (const name of nearest) {
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.className = 'button small';
+      button.textContent = name;
+      button.addEventListener('click', () => {
+        const text = quoted ? `'${name.replaceAll("'", "''")}'` : name;
+        box.value = [...chars.slice(0, offset), text, ...chars.slice(offset + length)].join('');
+        box.focus();
+        const end = [...chars.slice(0, offset), text].join('').length;
+        box.setSelectionRange(end, end);
+        typed();
+      });
+      suggest.append(button);
+    }
+    holder.append(suggest);
+  }
+
+  // ---- The preview -----------------------------------------------------------------------------
+
+  const area = document.getElementById('preview');
+  const panel = document.getElementById('panel');
+  const said = document.getElementById('preview-said');
+
+  function note(text, kind = 'muted') {
+    const p = document.createElement('p');
+    p.className = kind === 'muted' ? 'muted' : `notice ${kind}`;
+    p.textContent = text;
+    panel.replaceChildren(p);
+  }
+
+  const preview = later(250, async (signal) => {
+    area.setAttribute('aria-busy', 'true');
+    const { content, failed, retry } = await post('/preview/panel', signal);
+    area.removeAttribute('aria-busy');
+    if (failed) {
+      note(failed, 'warn');
+      if (retry) setTimeout(() => { if (!signal.aborted) preview(0); }, 3000);
+      return;
+    }
+    const rest = setProblems(content.problems);
+    if (content.filter !== undefined && !byFilter()) document.getElementById('filter').value = content.filter;
+    if (content.days !== undefined) {
+      const days = document.getElementById('days');
+      days.textContent = content.days;
+      delete days.dataset.local;
+      shared().localise?.(days.parentElement);
+    }
+    if (content.html === undefined) {
+      note(rest[0] ?? 'The preview comes when what is marked is set right.');
+      said.textContent = content.problems[0]?.message ?? '';
+      return;
+    }
+    // A menu that is open, or has the focus, stays where it is.
+    const focused = document.activeElement?.id === 'chart';
+    const open = $$('details', panel).map((d) => d.open);
+    panel.innerHTML = content.html;
+    $$('details', panel).forEach((d, i) => { d.open = open[i] ?? false; });
+    shared().localise?.(panel);
+    if (focused) document.getElementById('chart')?.focus();
+    if (said.textContent !== content.said) said.textContent = content.said;
+  });
+
+  // ---- The controls and the filter ---------------------------------------------------------------
+
+  function byFilter() {
+    return document.getElementById('use-filter').checked;
+  }
+
+  function use(filter) {
+    $(`input[name="use"][value="${filter ? 'filter' : 'form'}"]`, form()).checked = true;
+  }
+
+  function rest(resting) {
+    document.getElementById('controls').disabled = resting;
+    document.getElementById('beyond').hidden = !resting;
+  }
+
+  const check = later(300, async (signal) => {
+    const { content } = await post('/form/check', signal);
+    if (!content || !byFilter()) return;
+    setProblems(content.problem ? [content.problem] : []);
+    if (content.problem) return;
+    rest(!content.expressible);
+    if (content.controls) putControls(content.controls);
+    preview(0);
+  });
+
+  function putControls(html) {
+    const old = document.getElementById('controls');
+    const open = new Set($$('details[open]', old).map((d) => $('.pick-name', d).textContent));
+    const holder = document.createElement('template');
+    holder.innerHTML = html;
+    const fresh = holder.content.firstElementChild;
+    old.replaceWith(fresh);
+    for (const details of $$('details', fresh)) details.open = open.has($('.pick-name', details).textContent);
+    shared().localise?.(fresh);
+    settle();
+  }
+
+  /** The filter was written: it counts from now on. */
+  function typed() {
+    use(true);
+    preview.stop();
+    check();
+  }
+
+  /** What depends on what is chosen, and not on the service. */
+  function settle() {
+    document.getElementById('between')?.classList.toggle('needed', document.getElementById('period').value === 'between');
+    for (const day of $$('#between input')) day.disabled = document.getElementById('period').value !== 'between';
+    const currency = document.getElementById('currency');
+    for (const id of ['least', 'greatest']) {
+      const input = document.getElementById(id);
+      if (input) input.disabled = !currency.value && !input.value;
+    }
+    const hint = document.getElementById('amounts-hint');
+    if (hint) hint.hidden = Boolean(currency.value);
+    for (const pick of $$('details.pick', form())) summarise(pick);
+  }
+
+  function summarise(pick) {
+    const value = $('.pick-value', pick);
+    if (pick.id === 'advanced') return;
+    if (pick.id === 'file') {
+      const own = $('input[name="columns"][value="own"]', pick).checked;
+      const label = $('input[name="columns"]:checked', pick).nextElementSibling.textContent;
+      value.textContent = own ? `${$$('input[name="column"]:checked', pick).length} of ${$$('input[name="column"]', pick).length}` : label;
+      pick.classList.toggle('chosen', !$('input[name="columns"][value="usual"]', pick).checked);
+      return;
+    }
+    const lines = $('textarea', pick)?.value.split('\n').map((l) => l.trim()).filter(Boolean) ?? [];
+    const ticked = $$('input[type="checkbox"]:checked', pick).map((box) => (box.nextElementSibling.firstChild?.textContent ?? '').trim());
+    const chosen = [...lines, ...ticked];
+    pick.classList.toggle('chosen', chosen.length > 0);
+    if (value.dataset.all === undefined) value.dataset.all = 'Any';
+    value.textContent = chosen.length === 0 ? value.dataset.all : chosen.length < 3 ? chosen.join(', ') : `${chosen.length} chosen`;
+  }
+
+  const find = later(200, async (signal) => {
+    const { content } = await post('/form/participants', signal);
+    if (typeof content !== 'string') return;
+    document.getElementById('participants').innerHTML = content;
+    settle();
+  });
+
+  /** Another report: its form in place of this one, with what both have. */
+  const change = later(0, async (signal) => {
+    const report = change.to;
+    const { content, failed } = await post('/form', signal, (body) => {
+      body.set('report', report);
+      // Columns and filters of one report are not those of the other.
+      for (const name of ['use', 'filter', 'date', 'columns', 'column', 'currency', 'least', 'greatest']) body.delete(name);
+    });
+    if (failed) { location.href = `${root}/?report=${report}`; return; }
+    slot.innerHTML = content;
+    begin();
+    $(`[data-report="${report}"]`, slot).focus();
+    preview(0);
+  });
+
+  // ---- Events ----------------------------------------------------------------------------------
+
+  function changed(event) {
+    const target = event.target;
+    const own = target.id === 'chart' || form()?.contains(target);
+    if (!own || !target.name) return;
+    if (target.id === 'find') { if (event.type === 'input') find(); return; }
+    if (target.id === 'filter') { if (event.type === 'input') typed(); return; }
+    if (target.name === 'column' && event.type === 'change') $('input[name="columns"][value="own"]', form()).checked = true;
+    if (target.name === 'use') {
+      if (byFilter()) { typed(); return; }
+      back();
+      return;
+    }
+    if (target.name === 'key' || target.name === 'csrf') return;
+    if (target.closest('#controls')) use(false);
+    settle();
+    if (target.name === 'format') return;
+    // What is written comes with every letter, what is ticked at once.
+    preview(event.type === 'input' && target.matches('textarea, input:not([type="checkbox"], [type="radio"])') ? 400 : 60);
+  }
+
+  /** The controls count again. */
+  async function back() {
+    if (document.getElementById('beyond').hidden) { use(false); preview(0); return; }
+    const { content } = await post('/form', undefined, (body) => body.set('do', 'form'));
+    if (typeof content !== 'string') return;
+    slot.innerHTML = content;
+    begin();
+    document.getElementById('period').focus();
+    preview(0);
+  }
+
+  document.addEventListener('input', changed);
+  document.addEventListener('change', (event) => {
+    if (event.target.matches('select, input[type="checkbox"], input[type="radio"], input[type="date"]')) changed(event);
+  });
+
+  document.addEventListener('click', (event) => {
+    const link = event.target.closest?.('[data-report]');
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    if (link.hasAttribute('aria-current')) return;
+    change.to = link.dataset.report;
+    change();
+  });
+
+  document.addEventListener('keydown', (event) => {
+    // Enter in the search searches, and does not ask for a file.
+    if (event.key === 'Enter' && event.target.id === 'find') { event.preventDefault(); find(0); }
+  });
+
+  document.addEventListener('submit', async (event) => {
+    if (event.target !== form()) return;
+    event.preventDefault();
+    if (event.submitter?.hasAttribute('data-back')) { back(); return; }
+    if (event.submitter?.value === 'preview') { preview(0); return; }
+    const button = $('button.primary', form());
+    if (button.disabled) return;
+    button.disabled = true;
+    const { content, failed } = await post('/exports');
+    button.disabled = false;
+    if (failed) { tell(failed); return; }
+    if (content.problems.length) {
+      const rest = setProblems(content.problems);
+      if (rest.length) tell(rest[0]);
+      $('[aria-invalid="true"]', form())?.focus();
+      return;
+    }
+    // The next one is another request.
+    $('input[name="key"]', form()).value = newKey();
+    tell('Asked for. The file appears in the list below when it is ready.');
+    if (document.getElementById('requests')) shared().refreshList?.();
+    else location.href = `${root}/?asked=${content.requestId}#requests`;
+  });
+
+  function tell(text) {
+    if (shared().tell) shared().tell(text); else said.textContent = text;
+  }
+
+  function newKey() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    const hex = [...bytes].map((b) => b.toString(16).padStart(2, '0')).join('');
+    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+  }
+
+  // ---- Begin -----------------------------------------------------------------------------------
+
+  function begin() {
+    const zone = document.getElementById('timeZone');
+    const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (own && zone.value === zone.dataset.default && !zone.dataset.kept) zone.value = own;
+    shared().localise?.(slot);
+    settle();
+  }
+
+  begin();
+  // A form that came back wrong is left as it is until something is changed.
+  if (!document.getElementById('problems')) preview(0);
+  window.addEventListener('pagehide', () => { preview.stop(); check.stop(); find.stop(); });
+  window.addEventListener('pageshow', (event) => { if (event.persisted) { settle(); preview(0); } });
+  window.addEventListener('online', () => preview(0));
+})();

@@ -125,6 +125,7 @@
     const holder = $('#rows');
     if (one) {
       const own = holder.firstElementChild;
+      if (!order.includes(own.dataset.id)) { location.reload(); return; }
       const html = rows[own.dataset.id];
       if (html) replaceRow(own, rowOf(html));
       return;
@@ -219,6 +220,13 @@
     state.seen = '';
     list.dataset.query = query;
     history.replaceState(null, '', `${list.dataset.home}${query ? `?${query}` : ''}#requests`);
+    const asked = new URLSearchParams(query);
+    for (const control of narrow?.elements ?? []) {
+      const value = asked.get(control.name) ?? '';
+      if (control.name && control !== document.activeElement && control.value !== value) control.value = value;
+    }
+    const all = $('#show-all');
+    if (all) all.hidden = !['list.state', 'list.report', 'list.text'].some((name) => asked.has(name));
     refresh().then(listen);
   }
 

@@ -14,7 +14,7 @@ use crate::shutdown::Stop;
 const EVERY_MS: i64 = 60 * 60 * 1000;
 /// How often the clock is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// How long the ends of downloads may take to be recorded when the service stops.
+/// How long the ends of downloads, and the head after them, may take when the service stops.
 const FINISH: Duration = Duration::from_secs(5);
 
 /// When the next head is due.
@@ -60,10 +60,13 @@ pub async fn log_head(app: &App) {
 /// When nothing is answered any more: waits for what is still to be recorded, and logs the head.
 pub async fn finish(app: &App) {
     app.trails.close();
-    if tokio::time::timeout(FINISH, app.trails.wait()).await.is_err() {
+    let recorded = async {
+        app.trails.wait().await;
+        log_head(app).await;
+    };
+    if tokio::time::timeout(FINISH, recorded).await.is_err() {
         warn!(downloads = app.trails.len(), "the ends of downloads could not be recorded in time");
     }
-    log_head(app).await;
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ use payouts_model::{ErrorCode, ExportId, PrincipalId, Role, TenantId, Timestamp,
 use crate::app::App;
 use crate::config::{Config, IssuerConfig, PermissionRule};
 use crate::http::standing::Standing;
+use crate::metrics;
 use cache::Verified;
 use keys::{KeySource, Unknown};
 use rate::Rate;
@@ -74,6 +75,8 @@ pub struct Rejection {
     pub www_authenticate: Option<&'static str>,
     /// When to try again, in seconds.
     pub retry_after_seconds: Option<u64>,
+    /// The limit that was reached, by its name in `[limits]`.
+    pub limit: Option<&'static str>,
 }
 
 /// Extractor: the caller has a valid token and at least one grant.
@@ -207,6 +210,7 @@ impl TrustedIssuer {
                 message: "The token issuer's keys cannot be fetched at the moment; try again.".into(),
                 www_authenticate: None,
                 retry_after_seconds: Some(5),
+                limit: None,
             },
         })?;
         unverified.verify(token, &key).map_err(refuse)
@@ -234,17 +238,18 @@ pub fn dev_issuer(keys_dir: &Path) -> Result<dev::Issuer, Error> {
 /// The same refusal whatever the reason; the reason is for the operator's log alone.
 fn refuse(reason: &'static str) -> Rejection {
     tracing::debug!(reason, "token refused");
+    metrics::token_refused(reason);
     Rejection::unauthenticated()
 }
 
 impl Rejection {
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), www_authenticate: None, retry_after_seconds: None }
+        Self { code, message: message.into(), www_authenticate: None, retry_after_seconds: None, limit: None }
     }
 
-    /// Not now, but after so many seconds.
-    pub fn later(code: ErrorCode, message: impl Into<String>, retry_after_seconds: u64) -> Self {
-        Self { retry_after_seconds: Some(retry_after_seconds), ..Self::new(code, message) }
+    /// 429: a limit is reached, by its name in `[limits]`. Not now, but after a second.
+    pub fn beyond(limit: &'static str, message: impl Into<String>) -> Self {
+        Self { retry_after_seconds: Some(1), limit: Some(limit), ..Self::new(ErrorCode::TooManyRequests, message) }
     }
 
     /// 401, and nothing that helps an attacker.
@@ -254,6 +259,7 @@ impl Rejection {
             message: "A valid bearer token is needed.".into(),
             www_authenticate: Some("Bearer error=\"invalid_token\""),
             retry_after_seconds: None,
+            limit: None,
         }
     }
 
@@ -271,6 +277,7 @@ impl Rejection {
             ),
             www_authenticate: Some("Bearer error=\"insufficient_scope\""),
             retry_after_seconds: None,
+            limit: None,
         }
     }
 }

@@ -64,6 +64,8 @@ pub struct Config {
     pub link_lifetime_seconds: i64,
     /// Limits of the HTTP side.
     pub limits: Limits,
+    /// What the export page's form begins with.
+    pub form: FormConfig,
     /// By report, the table that something else writes.
     pub sources: Sources,
     /// By report, the columns that are appended.
@@ -159,6 +161,15 @@ pub enum TenantRule {
         /// What is put before its value, so that issuers cannot speak for each other's tenants.
         prefix: String,
     },
+}
+
+/// What the export page's form begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormConfig {
+    /// The month that a fiscal year begins with: 1 to 12.
+    pub fiscal_year_first_month: u32,
+    /// The time zone of whoever's browser does not say one.
+    pub time_zone: chrono_tz::Tz,
 }
 
 /// How long things are kept.

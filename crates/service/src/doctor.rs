@@ -7,6 +7,8 @@ mod files;
 mod ledger;
 mod place;
 
+pub(crate) use place::free_bytes;
+
 use payouts_model::Timestamp;
 use payouts_store::sqlite::SqliteStore;
 

@@ -2,8 +2,8 @@
 //!
 //! Rooms: `config` (what an operator sets), `auth` (who calls), `http` (one file per resource and
 //! verb), `worker` (the life of an attempt), `sweeper` (retention and garbage), `app` (what they
-//! all share), `audit` (its head in the log), `page` (the export page), `shutdown` (in which order
-//! it stops).
+//! all share), `audit` (its head in the log), `page` (the export page), `metrics` and `traces` (what
+//! is seen of it from outside), `shutdown` (in which order it stops).
 
 pub mod app;
 pub mod audit;
@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod page;
 pub mod shutdown;
 pub mod sweeper;
+pub mod traces;
 pub mod worker;
 
 pub use app::App;

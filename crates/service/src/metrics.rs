@@ -1,39 +1,97 @@
 //! What the service counts, and the listener that shows it.
 //!
 //! Invariants: no label names a tenant, a principal, a participant or an Export; names and labels
-//! are written here and nowhere else. Rooms call the functions below.
+//! are written here and nowhere else, and every one is described in docs/operations.md. Rooms call
+//! the functions below.
+//!
+//! Rooms: `show` (the listener, and what is looked up when it is asked).
 
+mod show;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use payouts_model::{ErrorCode, ReportName, Status};
-use tokio::net::TcpListener;
+use payouts_model::{ErrorCode, ReportName};
 use tracing::{error, warn};
 
-use crate::App;
-use crate::shutdown::Stop;
+pub use show::{router, serve};
 
+const BUILD: &str = "payouts_build_info";
 const EXPORTS: &str = "payouts_exports";
+const OLDEST: &str = "payouts_oldest_export_seconds";
 const ATTEMPTS: &str = "payouts_attempts_total";
+const FAILED: &str = "payouts_exports_failed_total";
+const LEASES_LOST: &str = "payouts_leases_lost_total";
 const STEP: &str = "payouts_step_seconds";
 const ROWS: &str = "payouts_rows_written_total";
 const BYTES: &str = "payouts_file_bytes_written_total";
 const BUSY: &str = "payouts_workers_busy";
+const STORED: &str = "payouts_files_stored_bytes";
+const FREE: &str = "payouts_disk_free_bytes";
 const DELETED: &str = "payouts_files_deleted_total";
+const LEDGER_VERSION: &str = "payouts_ledger_version";
+const LEDGER_AS_OF: &str = "payouts_ledger_as_of_timestamp_seconds";
+const DOWNLOADS: &str = "payouts_downloads_total";
+const DOWNLOADED: &str = "payouts_download_bytes_total";
 const REQUESTS: &str = "payouts_http_requests_total";
 const REQUEST_SECONDS: &str = "payouts_http_request_seconds";
 const REFUSED: &str = "payouts_requests_refused_total";
+const TOKENS_REFUSED: &str = "payouts_tokens_refused_total";
+
+/// What a number does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// Every metric: its name, what it does, its unit and what it says.
+const DESCRIBED: [(&str, Kind, Unit, &str); 21] = {
+    use Kind::{Counter, Gauge, Histogram};
+    [
+        (BUILD, Gauge, Unit::Count, "1, with the version of the program"),
+        (EXPORTS, Gauge, Unit::Count, "Exports by report and status; Queued is the length of the queue"),
+        (
+            OLDEST,
+            Gauge,
+            Unit::Seconds,
+            "How long the oldest Export of a status is waited for: since it was accepted (Queued) or first begun (Processing)",
+        ),
+        (
+            ATTEMPTS,
+            Counter,
+            Unit::Count,
+            "Attempts that ended, by report and outcome; lost ones lost their lease or were deleted",
+        ),
+        (FAILED, Counter, Unit::Count, "Exports given up, by error code"),
+        (
+            LEASES_LOST,
+            Counter,
+            Unit::Count,
+            "Leases found lost: ran_out (the worker was silent for too long), taken_back (by its node's next start)",
+        ),
+        (STEP, Histogram, Unit::Seconds, "How long the steps of making a file take, by report and step"),
+        (ROWS, Counter, Unit::Count, "Rows in completed files, by report"),
+        (BYTES, Counter, Unit::Bytes, "Bytes of completed files as downloaded, by report"),
+        (BUSY, Gauge, Unit::Count, "Exports being made by this process"),
+        (STORED, Gauge, Unit::Bytes, "Bytes of all published files"),
+        (FREE, Gauge, Unit::Bytes, "Bytes that are free on the file system of a place: data, files, ledger"),
+        (DELETED, Counter, Unit::Count, "Files deleted, by reason: expired, or without_owner"),
+        (LEDGER_VERSION, Gauge, Unit::Count, "The newest data version, by report"),
+        (LEDGER_AS_OF, Gauge, Unit::Seconds, "When the newest import of the newest data version was made, by report"),
+        (DOWNLOADS, Counter, Unit::Count, "Downloads and parts of downloads, by how they ended: ended or interrupted"),
+        (DOWNLOADED, Counter, Unit::Bytes, "Bytes of files handed to clients"),
+        (REQUESTS, Counter, Unit::Count, "Requests answered, by route, method and status"),
+        (REQUEST_SECONDS, Histogram, Unit::Seconds, "Time until the answer began, by route and method"),
+        (REFUSED, Counter, Unit::Count, "Requests refused, by error code and, if one was reached, by limit"),
+        (TOKENS_REFUSED, Counter, Unit::Count, "Tokens not believed, by reason"),
+    ]
+};
 
 /// Bounds of every histogram, in seconds: from an answer out of memory to an export of hours.
 const BUCKETS_SECONDS: [f64; 14] =
@@ -56,19 +114,14 @@ fn install() -> Option<PrometheusHandle> {
         warn!(%error, "metrics are recorded elsewhere");
         return None;
     }
-    describe_gauge!(EXPORTS, "Exports by report and status; Queued is the length of the queue");
-    describe_counter!(
-        ATTEMPTS,
-        "Attempts that ended, by report and outcome; lost ones lost their lease or were deleted"
-    );
-    describe_histogram!(STEP, Unit::Seconds, "How long the steps of making a file take, by report and step");
-    describe_counter!(ROWS, "Rows in completed files, by report");
-    describe_counter!(BYTES, Unit::Bytes, "Bytes of completed files as downloaded, by report");
-    describe_gauge!(BUSY, "Exports being made by this process");
-    describe_counter!(DELETED, "Files deleted, by reason: expired, or without an owner");
-    describe_counter!(REQUESTS, "Requests answered, by route, method and status");
-    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time until the answer began, by route and method");
-    describe_counter!(REFUSED, "Requests refused, by error code");
+    for (name, kind, unit, text) in DESCRIBED {
+        match kind {
+            Kind::Counter => describe_counter!(name, unit, text),
+            Kind::Gauge => describe_gauge!(name, unit, text),
+            Kind::Histogram => describe_histogram!(name, unit, text),
+        }
+    }
+    gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
     Some(handle)
 }
 
@@ -105,6 +158,11 @@ impl Outcome {
 /// An attempt ended.
 pub fn attempt_ended(report: ReportName, outcome: Outcome) {
     counter!(ATTEMPTS, "report" => report.as_str(), "outcome" => outcome.as_str()).increment(1);
+}
+
+/// An Export was given up.
+pub fn export_failed(code: ErrorCode) {
+    counter!(FAILED, "code" => code.as_str()).increment(1);
 }
 
 /// A step of an attempt took so long.
@@ -153,45 +211,18 @@ pub fn request_answered(route: &'static str, method: &'static str, status: u16, 
     histogram!(REQUEST_SECONDS, "route" => route, "method" => method).record(took);
 }
 
-/// A request was refused.
-pub fn request_refused(code: ErrorCode) {
-    counter!(REFUSED, "code" => code.as_str()).increment(1);
+/// A request was refused; `limit` is the one that it reached, by its name in `[limits]`.
+pub fn request_refused(code: ErrorCode, limit: Option<&'static str>) {
+    counter!(REFUSED, "code" => code.as_str(), "limit" => limit.unwrap_or("")).increment(1);
 }
 
-/// `/metrics` for the listener of its own.
-pub fn router(app: Arc<App>) -> Router {
-    Router::new().route("/metrics", get(show)).with_state(app)
+/// A token was not believed. The caller is never told why.
+pub fn token_refused(reason: &'static str) {
+    counter!(TOKENS_REFUSED, "reason" => reason).increment(1);
 }
 
-/// Serves [`router`] until told to stop.
-pub fn serve(app: Arc<App>, listener: TcpListener, stop: Stop) -> impl Future<Output = ()> + Send {
-    let served = axum::serve(listener, router(app)).with_graceful_shutdown(async move { stop.begun().await });
-    async move {
-        if let Err(error) = served.await {
-            error!(%error, "the metrics listener broke off");
-        }
-    }
-}
-
-async fn show(State(app): State<Arc<App>>) -> Response {
-    let Some(recorder) = recorder() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "metrics are recorded elsewhere\n").into_response();
-    };
-    match app.store.counts().await {
-        Ok(counts) => {
-            for report in ReportName::ALL {
-                for status in Status::ALL {
-                    let found = counts.iter().find(|(r, s, _)| (*r, *s) == (report, status)).map_or(0, |(_, _, n)| *n);
-                    let shown = u32::try_from(found).unwrap_or(u32::MAX);
-                    gauge!(EXPORTS, "report" => report.as_str(), "status" => status.as_str()).set(shown);
-                }
-            }
-        }
-        Err(error) => {
-            error!(error = &error as &dyn std::error::Error, "cannot count exports");
-            return (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n").into_response();
-        }
-    }
-    recorder.run_upkeep();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render()).into_response()
+/// A download, or a part of one, ended after so many bytes.
+pub fn download_ended(whole: bool, sent_bytes: u64) {
+    counter!(DOWNLOADS, "end" => if whole { "ended" } else { "interrupted" }).increment(1);
+    counter!(DOWNLOADED).increment(sent_bytes);
 }

@@ -7,9 +7,9 @@
 //! holds a viewer that is built anew for every request and counted like a caller's.
 //!
 //! Rooms: `frame` (headers and error pages), `layout` (what every page shares), `assets`,
-//! `session` (who is signed in), `sign_in`, `form` (ask), `list` (requests), `live` (changes as
-//! they happen), `labels` (plain names of reports and fields),
-//! `words` (filters in plain English).
+//! `session` (who is signed in), `sign_in`, `form` (ask), `preview` (what one would get), `list`
+//! (requests), `live` (changes as they happen), `labels` (plain names of reports and fields), `words`
+//! (filters in plain English).
 
 pub mod assets;
 pub mod form;
@@ -18,6 +18,7 @@ pub mod labels;
 pub mod layout;
 pub mod list;
 pub mod live;
+pub mod preview;
 pub mod session;
 pub mod sign_in;
 pub mod words;
@@ -35,6 +36,8 @@ use crate::app::App;
 pub struct Shared {
     /// Who is signed in.
     pub sessions: session::Sessions,
+    /// What the form offers.
+    pub offers: form::offered::Offers,
     /// Seals sign-ins under way.
     pub sealer: sign_in::sealed::Sealer,
     /// Filters in words.
@@ -45,6 +48,11 @@ pub struct Shared {
 
 const HOME: &str = "/";
 const ASK: &str = "/exports";
+const FORM: &str = "/form";
+const FORM_CHECK: &str = "/form/check";
+const FORM_PARTICIPANTS: &str = "/form/participants";
+const PREVIEW: &str = "/preview";
+const PREVIEW_PANEL: &str = "/preview/panel";
 const PART: &str = "/parts/list";
 const LIVE: &str = "/live";
 const DETAILS: &str = "/exports/{id}";
@@ -59,8 +67,13 @@ const SIGN_IN_ONCE: &str = "/sign-in/once";
 const SIGN_OUT: &str = "/sign-out";
 const ASSET: &str = "/assets/{name}";
 /// The page's routes, as labels of metrics; the shortest last.
-pub const ROUTES: [&str; 16] = [
+pub const ROUTES: [&str; 21] = [
     ASK,
+    FORM_CHECK,
+    FORM_PARTICIPANTS,
+    FORM,
+    PREVIEW_PANEL,
+    PREVIEW,
     PART,
     LIVE,
     DETAILS,
@@ -83,6 +96,11 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let mut router = Router::new()
         .route(HOME, get(list::home))
         .route(ASK, post(form::ask))
+        .route(FORM, post(form::check::form))
+        .route(FORM_CHECK, post(form::check::check))
+        .route(FORM_PARTICIPANTS, post(form::check::participants))
+        .route(PREVIEW, post(preview::page))
+        .route(PREVIEW_PANEL, post(preview::panel))
         .route(PART, get(list::part_alone))
         .route(LIVE, get(live::live))
         .route(DETAILS, get(list::details::details))

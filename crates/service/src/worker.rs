@@ -63,6 +63,8 @@ async fn metrics_listener(app: &App) -> Result<Option<TcpListener>, StartError> 
     let Some(address) = app.config.admin_listen else { return Ok(None) };
     match TcpListener::bind(address).await {
         Ok(listener) => {
+            // Port 0 takes a free one.
+            let address = listener.local_addr().unwrap_or(address);
             info!(%address, "metrics are at /metrics");
             Ok(Some(listener))
         }

@@ -286,6 +286,20 @@ pub enum Event {
         /** as part of a list that was applied */
         applied: bool,
     },
+    /// A new key is about to sign links.
+    #[serde(rename = "keys.rotating")]
+    KeysRotating {
+        /** whether the old keys are dropped, and with them every link that is out */
+        drop_old: bool,
+    },
+    /// A new key signs links.
+    #[serde(rename = "keys.rotated")]
+    KeysRotated {
+        /** the new key, by its id */
+        key: String,
+        /** as before */
+        drop_old: bool,
+    },
     /// The ledger is about to be changed.
     #[serde(rename = "ledger.started")]
     LedgerStarted {
@@ -378,8 +392,18 @@ impl Record {
     }
 
     pub(crate) fn accepted(create: &CreateExport) -> Self {
-        let CreateExport { id, report, tenant, principal, query, scope, created_at, warnings: _, idempotency: _ } =
-            create;
+        let CreateExport {
+            id,
+            report,
+            tenant,
+            principal,
+            query,
+            scope,
+            created_at,
+            warnings: _,
+            idempotency: _,
+            trace: _,
+        } = create;
         let event = Event::ExportAccepted {
             export: *id,
             report: *report,

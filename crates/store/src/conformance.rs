@@ -52,6 +52,7 @@ macro_rules! conformance_tests {
                 applying_makes_it_so, names_that_look_like_all_are_not,
                 changes_elsewhere_are_at_work_at_once;
             queue: oldest_first_within_a_tenant, fewest_running_first, tenants_take_turns, ended_leases_are_claimed_again,
+                lost_leases_are_counted, traces_go_along,
                 ten_lost_leases_are_enough, taken_back_at_once, a_clock_that_went_back_holds_nothing_up,
                 delays_are_honoured, handed_back_at_once, positions_count_from_one, positions_in_long_queues, eight_claimers_take_each_once;
             shares: principals_take_turns, a_principal_cannot_crowd_out_another, one_of_another_tenant_is_next,
@@ -61,7 +62,8 @@ macro_rules! conformance_tests {
             retention: files_expire_once, purging_spares_files, keys_are_purged_after_a_day, a_hold_stops_everything,
                 what_is_due_is_what_goes, versions_are_in_use_as_promised;
             visibility: scope_decides, admins_see_states, makers_and_admins_delete, deleting_frees_everything,
-                lists_page_newest_first, lists_narrow, lists_are_searched, manifests_need_the_whole_scope, counts_add_up;
+                lists_page_newest_first, lists_narrow, lists_are_searched, manifests_need_the_whole_scope, counts_add_up,
+                the_longest_waits_are_told;
             work: data_version_is_fixed_once, progress_never_goes_back, completing_publishes, old_fences_change_nothing,
                 third_fault_fails, failing_is_final, deleting_ends_a_claim;
         );
@@ -152,6 +154,7 @@ pub fn request(n: u32) -> CreateExport {
         warnings: Vec::new(),
         idempotency: None,
         created_at: after(i64::from(n)),
+        trace: None,
     }
 }
 

@@ -92,6 +92,8 @@ pub struct CreateExport {
     pub idempotency: Option<IdempotencyKey>,
     /// Now.
     pub created_at: Timestamp,
+    /// The trace that the request is part of, as W3C's `traceparent`, if somebody traces.
+    pub trace: Option<String>,
 }
 
 /// What became of an acceptance.
@@ -232,6 +234,28 @@ pub struct Claim {
     pub export: Export,
     /// The fence; newer claims have greater ones.
     pub fence: u64,
+    /// The trace that the request was part of.
+    pub trace: Option<String>,
+}
+
+/// Since when those that have not ended are waited for: of each state the longest wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oldest {
+    /// When the oldest queued Export was accepted.
+    pub queued_since: Option<Timestamp>,
+    /// When the first attempt of the oldest begun Export began.
+    pub processing_since: Option<Timestamp>,
+}
+
+/// Leases that were found lost through this store since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseLosses {
+    /// They ran out: their worker was silent for too long.
+    pub ran_out: u64,
+    /// A restarted node ended those of its predecessor.
+    pub taken_back: u64,
+    /// Exports that were given up because of it (WorkerLost).
+    pub given_up: u64,
 }
 
 /// What a completed attempt leaves.
@@ -426,6 +450,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn file_bytes(&self, tenant: &TenantId) -> Result<FileBytes, Error>;
     /// Counts by report and status, for metrics and the queue's length.
     async fn counts(&self) -> Result<Vec<(ReportName, Status, u64)>, Error>;
+    /// The longest waits. Quick, however long the queues are.
+    async fn oldest(&self) -> Result<Oldest, Error>;
+    /// The leases that calls of this store found lost.
+    fn lease_losses(&self) -> LeaseLosses;
 }
 
 /// Codes that a store puts into failures itself.

@@ -39,8 +39,8 @@ use sqlx::{Connection as _, Sqlite};
 
 use crate::audit::{By, Entry, Head, Record};
 use crate::{
-    AcceptLimits, Accepted, Claim, ClaimTerms, Completion, CreateExport, Deleted, Due, Error, FileBytes, LetGo, Narrow,
-    Page, Store, Visible,
+    AcceptLimits, Accepted, Claim, ClaimTerms, Completion, CreateExport, Deleted, Due, Error, FileBytes, LeaseLosses,
+    LetGo, Narrow, Oldest, Page, Store, Visible,
 };
 pub use inspect::{OpenExport, StoredFile};
 use rows::ScopeCache;
@@ -71,6 +71,7 @@ pub struct SqliteStore {
     line: accept::Line,
     trail: audit::Trail,
     access: grants::AccessCache,
+    losses: claim::Losses,
 }
 
 impl SqliteStore {
@@ -118,7 +119,8 @@ impl SqliteStore {
         let scopes = Arc::new(ScopeCache::default());
         let line = accept::Line::open(writer.clone(), scopes.clone());
         let trail = audit::Trail::open(writer.clone());
-        Ok(Self { writer, readers, scopes, line, trail, access: grants::AccessCache::default() })
+        let (access, losses) = (grants::AccessCache::default(), claim::Losses::default());
+        Ok(Self { writer, readers, scopes, line, trail, access, losses })
     }
 
     /// Opens the database of `data_dir` for reading alone, beside whoever works with it: nothing is
@@ -152,7 +154,8 @@ impl SqliteStore {
         let scopes = Arc::new(ScopeCache::default());
         let line = accept::Line::open(readers.clone(), scopes.clone());
         let trail = audit::Trail::open(readers.clone());
-        Ok(Some(Self { writer: readers.clone(), readers, scopes, line, trail, access: grants::AccessCache::default() }))
+        let (access, losses) = (grants::AccessCache::default(), claim::Losses::default());
+        Ok(Some(Self { writer: readers.clone(), readers, scopes, line, trail, access, losses }))
     }
 
     /// Waits for what is under way and closes the file.
@@ -391,5 +394,11 @@ impl Store for SqliteStore {
     }
     async fn counts(&self) -> Result<Vec<(ReportName, Status, u64)>, Error> {
         self.count_by_status().await
+    }
+    async fn oldest(&self) -> Result<Oldest, Error> {
+        self.longest_waits().await
+    }
+    fn lease_losses(&self) -> LeaseLosses {
+        self.losses.so_far()
     }
 }

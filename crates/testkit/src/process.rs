@@ -4,13 +4,15 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The longest wait for a server to listen, or to stop.
+/// The longest wait for a server to listen.
 const WAIT: Duration = Duration::from_secs(60);
+/// The longest wait for a server to stop, beyond any grace that tests give.
+const STOP_WAIT: Duration = Duration::from_secs(180);
 
 /// The binary under test.
 #[derive(Clone, Debug)]
@@ -107,6 +109,8 @@ pub struct TestServer {
     log: Arc<Mutex<String>>,
     /// Ends with stderr.
     reader: Option<JoinHandle<()>>,
+    /// Disconnected when stderr ends, which is when the process does.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl TestServer {
@@ -132,7 +136,9 @@ impl TestServer {
         let log = Arc::new(Mutex::new(String::new()));
         let (found, address) = sync_channel(1);
         let lines = log.clone();
+        let (running, ended) = sync_channel::<()>(0);
         let reader = std::thread::spawn(move || {
+            let _running = running;
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Some(url) = line.strip_prefix("listening on ") {
                     // A second such line has nobody waiting for it.
@@ -143,7 +149,7 @@ impl TestServer {
                 log.push('\n');
             }
         });
-        let mut server = Self { url: String::new(), child, log, reader: Some(reader) };
+        let mut server = Self { url: String::new(), child, log, reader: Some(reader), ended: Mutex::new(ended) };
         match address.recv_timeout(WAIT) {
             Ok(url) => server.url = url,
             Err(RecvTimeoutError::Timeout) => panic!("not listening within {WAIT:?}: {}", server.log()),
@@ -184,6 +190,8 @@ impl TestServer {
         let id = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be run");
         assert!(told.success(), "the server had ended: {}", self.log());
+        let ended = self.ended.get_mut().expect("nothing panics while it holds this lock").recv_timeout(STOP_WAIT);
+        assert_eq!(ended, Err(RecvTimeoutError::Disconnected), "not stopped within {STOP_WAIT:?}: {}", self.log());
         let code = self.child.wait().expect("the server can be waited for").code().unwrap_or(-1);
         if let Some(reader) = self.reader.take() {
             reader.join().expect("the reader of the log does not panic");

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use payouts_blob::link::{KeyInfo, LinkKeys};
+use payouts_service::Config;
+use payouts_store::Store as _;
+use payouts_store::audit::{Event, Record};
 
 use crate::console;
 use crate::data::{self, DataArgs};
@@ -50,13 +53,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
     if data.is_none() && config.is_none() {
         return Err(Failure::usage("which data directory? Say --data DIR, or --config FILE with a data_dir"));
     }
-    let path = DataArgs { data, config }.config()?.link_keys_path();
+    let config = DataArgs { data, config }.config()?;
+    let path = config.link_keys_path();
     let keys = match action {
         Some(Action::Rotate { drop_old }) => {
             if !path.parent().is_some_and(std::path::Path::is_dir) {
                 return Err(no_keys(&path));
             }
-            let keys = LinkKeys::rotate(&path, drop_old, data::now()).context("the keys were not rotated")?;
+            let keys = data::runtime()?.block_on(rotate(&config, drop_old))?;
             eprintln!(
                 "{}",
                 if drop_old {
@@ -74,6 +78,19 @@ pub fn run(args: Args) -> Result<(), Failure> {
         format!("{id},{}\n", superseded_at.map(|at| at.to_string()).unwrap_or_default())
     };
     console::print(&format!("key,superseded\n{}", keys.infos().into_iter().map(row).collect::<String>()))
+}
+
+/// Rotates between two audit records: a rotation that is not recorded does not happen, and one whose
+/// second record is missing was cut off.
+async fn rotate(config: &Config, drop_old: bool) -> Result<LinkKeys, Failure> {
+    let store = data::store(&config.data_dir).await?;
+    let record = async |event| store.audit(&Record::new(&data::by(), event)).await;
+    record(Event::KeysRotating { drop_old }).await.context("the keys were not rotated: it cannot be recorded")?;
+    let keys = LinkKeys::rotate(config.link_keys_path(), drop_old, data::now()).context("the keys were not rotated")?;
+    let newest = keys.infos().into_iter().last().map(|KeyInfo { id, .. }| id).unwrap_or_default();
+    let recorded = record(Event::KeysRotated { key: newest, drop_old }).await;
+    recorded.context("the keys were rotated, but that cannot be recorded")?;
+    Ok(keys)
 }
 
 fn no_keys(path: &std::path::Path) -> Failure {

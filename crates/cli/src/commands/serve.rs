@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use payouts_service::Config;
@@ -20,6 +21,9 @@ Examples
 With --dev anybody who reaches the service can have a token, so it takes loopback addresses only.
 Without it tokens are checked against the OIDC issuers of the configuration. SIGTERM and Ctrl-C stop
 it in order: running exports are handed back and go on after the next start.";
+
+/// How long threads get once everything has stopped.
+const THREADS: Duration = Duration::from_secs(1);
 
 /// Run the service
 #[derive(Debug, ClapArgs)]
@@ -79,7 +83,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     let config = Config::load(args.config.as_deref(), &overrides)?;
     data::arm_faults(&config)?;
-    data::runtime()?.block_on(serve(config))
+    let runtime = data::runtime()?;
+    let ended = runtime.block_on(serve(config));
+    // What a thread still waits for, a disk that hangs for instance, must not keep the process.
+    runtime.shutdown_timeout(THREADS);
+    ended
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {

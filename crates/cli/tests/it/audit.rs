@@ -219,6 +219,40 @@ fn the_command_line_is_recorded() {
     verify(&data, &[]).good();
 }
 
+#[test]
+fn rotations_of_link_keys_are_recorded() {
+    let folder = Folder::new();
+    let data = folder.at("data");
+    // A start makes the first key.
+    assert_eq!(TestServer::start(&payouts(), &folder.path().join("data")).terminate(), 0);
+    let listed = |args: &[&str]| payouts().run([&["keys", "--data", &data], args].concat()).good().stdout;
+    let newest = |listed: String| listed.lines().last().expect("a key").split(',').next().expect("an id").to_owned();
+    let (second, third) = (newest(listed(&["rotate"])), newest(listed(&["rotate", "--drop-old"])));
+    // One that cannot be done leaves its beginning alone.
+    let keys = folder.path().join("data/keys");
+    let file = std::fs::read_dir(&keys).expect("the keys").flatten().map(|entry| entry.path());
+    let file =
+        file.filter(|path| path.is_file()).find(|path| std::fs::read_to_string(path).is_ok_and(|t| t.contains(&third)));
+    std::fs::write(file.expect("the file of link keys"), "torn").expect("the file can be written");
+    payouts().run(["keys", "--data", &data, "rotate"]).failed(1, &["the keys were not rotated"]);
+
+    let records = records(&data);
+    let told: Vec<_> =
+        records.iter().map(|r| (r["action"].as_str(), r["key"].as_str(), r["dropOld"].as_bool())).collect();
+    assert_eq!(
+        told,
+        [
+            (Some("keys.rotating"), None, Some(false)),
+            (Some("keys.rotated"), Some(&*second), Some(false)),
+            (Some("keys.rotating"), None, Some(true)),
+            (Some("keys.rotated"), Some(&*third), Some(true)),
+            (Some("keys.rotating"), None, Some(false)),
+        ]
+    );
+    assert!(records.iter().all(|r| r["by"]["operator"].is_string()), "{records:#?}");
+    verify(&data, &[]).good();
+}
+
 /// One payment, as files have it.
 pub fn own_csv(participant: &str, name: &str, amount: &str) -> String {
     format!(

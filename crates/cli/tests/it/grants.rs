@@ -81,6 +81,8 @@ fn a_list_is_applied_as_a_whole_or_not_at_all() {
         (format!("{HEADER}x,*,*,*,viewer,\nx,*,*,*,boss,\n"), "line 3: role 'boss'"),
         (format!("{HEADER}x,,*,*,viewer,\n"), "line 2: principal is empty"),
         (format!("{HEADER}x,*,*\n"), "line 2 has 3 values"),
+        (format!("{HEADER}x,a\u{1b}[31mnn,*,*,viewer,\n"), "line 2: principal: it has control characters"),
+        (format!("{HEADER}x,*,*,\"CSP\nDirect\",viewer,\n"), "line 2: program: it has control characters"),
         ("tenant,participant\n".to_owned(), "lacks the column 'principal'"),
     ] {
         let bad = folder.write("bad.csv", &text);

@@ -2,6 +2,7 @@
 //! topic.
 
 mod audit;
+mod backup;
 mod clients;
 mod commands;
 mod demo;
@@ -17,6 +18,7 @@ mod isolation;
 mod kill;
 mod ledger;
 mod links;
+mod metrics;
 mod oracles;
 mod overload;
 mod page;
@@ -29,6 +31,8 @@ mod spreadsheets;
 mod tidy;
 mod tls;
 mod tokens;
+#[cfg(feature = "otel")]
+mod traces;
 mod verify;
 mod wire;
 

@@ -279,6 +279,31 @@ fn a_stop_in_the_middle_of_everything_is_in_order() {
     assert_eq!(api.file(&again).len() as u64, size);
 }
 
+/// A disk that never answers: the stop ends all the same, and the next start makes the export.
+#[cfg(unix)]
+#[test]
+fn a_stop_ends_whatever_hangs() {
+    let folder = Folder::with_sample(500);
+    let data = folder.path().join("data");
+    std::fs::write(data.join("faults-may-lose-this-data"), "").expect("the folder can be written");
+    let token = payouts().token(&data, "contoso", "ann");
+    let config = folder.write("hangs.toml", "shutdown_grace_ms = 100\n");
+    let (data_dir, listen) = (folder.at("data"), "127.0.0.1:0");
+    let mut command =
+        payouts().command(["serve", "--dev", "--config", &config, "--data", &data_dir, "--listen", listen]);
+    command.args(["--admin-listen", "none"]).env("PAYOUTS_FAULTS", "export.chunk=hang");
+    let server = TestServer::start_command(&mut command);
+    let api = Api::new(&server.url, &token);
+    let id = id_of(&api.post(&format!("{PAYMENTS}?fileFormat=csv&$filter=paymentAmount%20gt%200")).expect(202).json());
+    until(|| !files(&data).is_empty(), || "nothing is being written".to_owned());
+    let (code, log) = server.stopped();
+    assert_eq!(code, 0, "{log}");
+    assert!(log.contains("did not stop in time") && log.contains("audit.head"), "{log}");
+    let server = serve(&folder, "");
+    let done = Api::new(&server.url, &token).wait("payments", &id);
+    assert_eq!(done["status"], "Completed", "{done}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_stop_with_grace_lets_work_and_downloads_end() {

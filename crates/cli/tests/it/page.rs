@@ -3,6 +3,7 @@
 //! or in the log. With a real OpenID provider in `page/oidc.rs`.
 
 mod browser;
+mod form;
 mod oidc;
 
 use std::process::Command;
@@ -270,7 +271,7 @@ async fn users_do_not_see_each_other() {
 async fn nobody_gets_anywhere_without_signing_in() {
     let world = World::new();
     let mut nobody = Browser::default();
-    let mut script = Browser { headers: vec![("sec-fetch-mode", "cors".to_owned())], ..Browser::default() };
+    let mut script = Browser::with_headers(vec![("sec-fetch-mode", "cors".to_owned())]);
     for route in payouts_service::page::ROUTES {
         let (method, open) = match route {
             "/" | "/parts/list" | "/live" | "/exports/{id}" | "/exports/{id}/download" | "/exports/{id}/manifest" => {
@@ -278,10 +279,8 @@ async fn nobody_gets_anywhere_without_signing_in() {
             }
             "/exports" | "/exports/{id}/again" | "/exports/{id}/delete" | "/sign-out" => (Method::POST, false),
             route if route.starts_with("/sign-in") || route.starts_with("/assets/") => (Method::GET, true),
-            route => match closed_route(route) {
-                Some(method) => (method, false),
-                None => panic!("nobody has said who must not see {route}"),
-            },
+            "/form" | "/form/check" | "/form/participants" | "/preview" | "/preview/panel" => (Method::POST, false),
+            route => panic!("nobody has said who must not see {route}"),
         };
         if open {
             continue;
@@ -296,11 +295,6 @@ async fn nobody_gets_anywhere_without_signing_in() {
         assert_eq!(refused.header("www-authenticate"), "", "no browser asks for a password");
     }
     assert!(nobody.set_cookies.is_empty(), "{:?}", nobody.set_cookies);
-}
-
-/// Further routes that are only for those who are signed in, and their verb.
-fn closed_route(_route: &str) -> Option<Method> {
-    None
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ async fn claimed(store: &SqliteStore, number: u128, at: Timestamp) -> Claim {
         warnings: Vec::new(),
         idempotency: None,
         created_at: at,
+        trace: None,
     };
     assert!(matches!(
         store.accept(create, AcceptLimits::of_tenant_queue(1_000)).await.expect("accepted"),

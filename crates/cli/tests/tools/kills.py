@@ -296,6 +296,8 @@ def random_kills(binary, folder, kills, rnd, rows):
         by_point, by_time = by_point + died, by_time + (not died)
         place.kill()
         demand(not load.failed, f"after kill {number + 1} ({plan}):", load.failed)
+        if (number + 1) % 100 == 0:
+            print(f"{number + 1} kills, {load.answers.total()} requests so far", flush=True)
     load.done = True
     for thread in threads:
         thread.join(90)

@@ -15,7 +15,7 @@ const SLOT_BITS: u32 = 9;
 
 /// Texts and their numbers. Null and the empty text are one.
 #[derive(Debug, Default)]
-pub(super) struct Codes {
+pub(crate) struct Codes {
     names: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
 }

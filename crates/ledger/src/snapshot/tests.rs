@@ -372,6 +372,7 @@ fn appended_columns_are_empty_until_a_commit_adds_them() {
         in_file: true,
         values: vec![],
         meaning: String::new(),
+        in_form: false,
     };
     let catalog = Catalog::with(&HashMap::from([(PAYMENTS, vec![extra])]), &HashMap::new()).unwrap();
     let ledger = Ledger::new(folder.path(), catalog, Sources::new());

@@ -245,6 +245,7 @@ fn columns_that_the_configuration_does_not_name_are_not_lost() {
         in_file: true,
         values: vec![],
         meaning: String::new(),
+        in_form: false,
     };
     let catalog = Catalog::with(&[(REPORT, vec![extra])].into(), &Default::default()).unwrap();
     let with_column = Ledger::new(place.folder.path(), catalog.clone(), Sources::new());

@@ -11,7 +11,7 @@ use std::hash::Hash;
 use std::sync::Mutex;
 
 use http::{HeaderValue, Method};
-use payouts_model::{ErrorCode, ExportId, TenantId, Timestamp};
+use payouts_model::{ExportId, TenantId, Timestamp};
 
 use super::{Caller, Rejection};
 use crate::config::Limits;
@@ -112,13 +112,12 @@ impl Rate {
     /// Counts one request of the caller and of its tenant.
     pub(super) fn admit(&self, caller: &Caller, method: &Method, now: Timestamp) -> Result<(), Rejection> {
         if !self.callers.take(caller, now) {
-            return Err(Rejection::later(
-                ErrorCode::TooManyRequests,
+            return Err(Rejection::beyond(
+                "caller_per_second",
                 format!(
                     "More than {} requests per second on average (limits.caller_per_second). Wait, and obey Retry-After when polling.",
                     self.callers.per_second
                 ),
-                1,
             ));
         }
         let (buckets, name, what) = match self.changes(method) {
@@ -128,14 +127,13 @@ impl Rate {
         if buckets.take(&caller.tenant, now) {
             return Ok(());
         }
-        Err(Rejection::later(
-            ErrorCode::TooManyRequests,
+        Err(Rejection::beyond(
+            name,
             format!(
                 "More than {} {what} requests of your tenant per second on average (limits.{name}). \
                  Send them over a longer time, and obey Retry-After.",
                 buckets.per_second
             ),
-            1,
         ))
     }
 
@@ -165,7 +163,7 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
-    use payouts_model::{PrincipalId, TenantId};
+    use payouts_model::{ErrorCode, PrincipalId, TenantId};
 
     use super::*;
 

@@ -14,7 +14,7 @@ use payouts_model::report::ExtraColumn;
 use serde::Deserialize;
 
 use self::issuers::{IssuerTable, issuers};
-use super::{Config, DEFAULTS, Error, Limits, Overrides, Retention, TlsConfig};
+use super::{Config, DEFAULTS, Error, FormConfig, Limits, Overrides, Retention, TlsConfig};
 
 /// Declares a table of the file: every key optional, unknown ones refused, and one table can be
 /// laid over another.
@@ -59,7 +59,9 @@ layered!(File {
     links: LinksTable,
     limits: LimitsTable,
     tls: TlsTable,
+    form: FormTable,
 });
+layered!(FormTable { fiscal_year_first_month: u32, time_zone: String });
 layered!(EngineTable { threads: usize, memory_bytes: usize, export_memory_bytes: usize });
 layered!(RetentionTable { file_days: i64, export_days: i64, version_days: i64 });
 layered!(TlsTable { certificate: PathBuf, key: PathBuf });
@@ -191,6 +193,7 @@ fn resolve(file: File, base: &Path, overrides: &Overrides) -> Result<Config, Err
         },
         link_lifetime_seconds: at_least("links.lifetime_seconds", set(file.links.lifetime_seconds), 10)?,
         limits: limits(&file.limits)?,
+        form: form(&file.form)?,
         sources: HashMap::new(),
         extra_columns: HashMap::new(),
         extra_values: HashMap::new(),
@@ -226,6 +229,24 @@ fn tls(table: &TlsTable, base: &Path) -> Result<Option<TlsConfig>, Error> {
             if certificate.is_some() { "tls.key" } else { "tls.certificate" }
         ))),
     }
+}
+
+fn form(table: &FormTable) -> Result<FormConfig, Error> {
+    let name = set(table.time_zone.as_deref());
+    let time_zone = name.parse().map_err(|_| Error::Value {
+        key: "form.time_zone".into(),
+        value: format!("{name:?}"),
+        reason: "not an IANA time zone such as UTC, Europe/Berlin or America/New_York".into(),
+    })?;
+    let fiscal_year_first_month = at_least("form.fiscal_year_first_month", set(table.fiscal_year_first_month), 1)?;
+    if fiscal_year_first_month > 12 {
+        return Err(Error::Value {
+            key: "form.fiscal_year_first_month".into(),
+            value: fiscal_year_first_month.to_string(),
+            reason: "a year has twelve months: 1 (January) to 12".into(),
+        });
+    }
+    Ok(FormConfig { fiscal_year_first_month, time_zone })
 }
 
 fn limits(table: &LimitsTable) -> Result<Limits, Error> {

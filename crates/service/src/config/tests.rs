@@ -88,6 +88,22 @@ fn issuers_cannot_speak_for_each_other() {
 }
 
 #[test]
+fn the_page_is_a_client_of_an_issuer() {
+    let with =
+        |page: &str| format!("{ISSUER}aliases = [{{ issuer = \"https://other.example\" }}]\n[issuers.page]\n{page}\n");
+    let config = load(&with("client_id = \"c\"\nclient_secret_file = \"secret\"")).unwrap();
+    let page = config.issuers.iter().filter_map(|i| i.page.as_ref()).collect::<Vec<_>>();
+    assert_eq!(page.len(), 1, "under the first name alone");
+    assert_eq!((page[0].scopes.as_slice(), page[0].identity), (&["openid".to_owned()][..], IdentityToken::AccessToken));
+    let secret = page[0].client_secret_file.as_ref().unwrap();
+    assert!(secret.is_absolute() && secret.ends_with("secret"), "{secret:?}");
+    assert!(refused(&with("client_id = \" \"")).contains("issuers.page.client_id"));
+    assert!(refused(&with("client_id = \"c\"\nscopes = [\"profile\"]")).contains("openid"));
+    assert!(refused(&with("client_id = \"c\"\nidentity = \"cookie\"")).contains("access_token"));
+    assert!(refused(&with("client_id = \"c\"\nclient_secret = \"x\"")).contains("client_secret_file"));
+}
+
+#[test]
 fn one_authority_may_have_several_names() {
     let config = load(
         "public_url = \"https://p\"\n[[issuers]]\nissuer = \"https://v2/{tid}/v2.0\"\ndiscovery_url = \"https://v2/d\"\naudiences = [\"a\", \"b\"]\n\

@@ -36,17 +36,32 @@ fn private(path: &Path, right: &str, findings: &mut Vec<Finding>) {
 #[cfg(not(unix))]
 fn private(_path: &Path, _right: &str, _findings: &mut Vec<Finding>) {}
 
-/// Each file system that the service writes to.
+/// The file system that a path lies on, and the bytes that are free there for who may write.
 #[cfg(unix)]
+fn file_system(path: &Path) -> Option<(u64, u64)> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    Some((found.f_fsid, found.f_bavail.saturating_mul(found.f_frsize)))
+}
+
+#[cfg(not(unix))]
+fn file_system(_path: &Path) -> Option<(u64, u64)> {
+    None
+}
+
+/// The bytes that are free where a path lies, if the system says.
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
+    file_system(path).map(|(_, free_bytes)| free_bytes)
+}
+
+/// Each file system that the service writes to.
 fn room(config: &Config, free_bytes_min: u64, findings: &mut Vec<Finding>) {
     let mut seen = Vec::new();
     for path in [config.data_dir.clone(), config.files_dir(), config.data_dir.join("ledger")] {
-        let Ok(found) = rustix::fs::statvfs(&path) else { continue };
-        if seen.contains(&found.f_fsid) {
+        let Some((id, free_bytes)) = file_system(&path) else { continue };
+        if seen.contains(&id) {
             continue;
         }
-        seen.push(found.f_fsid);
-        let free_bytes = found.f_bavail.saturating_mul(found.f_frsize);
+        seen.push(id);
         if free_bytes < free_bytes_min {
             findings.push(Finding {
                 about: About::Disk,
@@ -56,6 +71,3 @@ fn room(config: &Config, free_bytes_min: u64, findings: &mut Vec<Finding>) {
         }
     }
 }
-
-#[cfg(not(unix))]
-fn room(_config: &Config, _free_bytes_min: u64, _findings: &mut Vec<Finding>) {}

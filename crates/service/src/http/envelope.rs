@@ -22,7 +22,7 @@ use super::error::{Error, Refused, Shown};
 use super::standing::Standing;
 use super::{base_url, router};
 use crate::app::App;
-use crate::metrics;
+use crate::{metrics, traces};
 
 /// The answer's id for the call.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -53,6 +53,7 @@ pub async fn envelope(State(app): State<Arc<App>>, mut request: Request, next: N
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request.id = %id, http.method = %method, http.route = %route);
+    traces::join(&span, request.headers().get(traces::HEADER).and_then(|value| value.to_str().ok()));
     request.extensions_mut().insert(RequestId(id.clone()));
 
     let standing = Standing::default();
@@ -110,7 +111,7 @@ async fn admitted(app: &Arc<App>, mut request: Request, next: Next, standing: &S
     }
     let Ok(permit) = app.http.in_flight.clone().try_acquire_owned() else {
         let message = "The service is answering as many requests as it may (limits.in_flight_max). Try again.";
-        return Error::unavailable(message).into_response();
+        return Error::unavailable(message).limit("in_flight_max").into_response();
     };
     standing.begin(permit);
     request.extensions_mut().insert(standing.clone());
@@ -124,6 +125,7 @@ async fn admitted(app: &Arc<App>, mut request: Request, next: Next, standing: &S
             "The answer took longer than {} s (limits.request_seconds) and was given up. Try again.",
             limit.as_secs()
         ))
+        .limit("request_seconds")
         .into_response(),
     }
 }
@@ -136,7 +138,7 @@ fn check_headers(headers: &HeaderMap, bytes_max: usize) -> Result<(), Error> {
     let message = format!(
         "The headers have {bytes} bytes; the limit is {bytes_max} (limits.header_bytes). Send fewer or shorter ones."
     );
-    Err(Error::new(ErrorCode::HeadersTooLarge, message))
+    Err(Error::new(ErrorCode::HeadersTooLarge, message).limit("header_bytes"))
 }
 
 /// The headers to send back: only visible ASCII, so that nothing odd is ever reflected.
@@ -152,7 +154,7 @@ fn with_error_body(mut answer: Response, id: &str) -> Response {
     let Some(Refused(error)) = answer.extensions_mut().remove::<Refused>() else {
         return answer;
     };
-    metrics::request_refused(error.code());
+    metrics::request_refused(error.code(), error.limit_reached());
     if let Some(context) = error.context() {
         tracing::error!(error.code = %error.code(), error.chain = %chain(context), "failed");
     } else {

@@ -46,13 +46,22 @@ pub struct Error {
     target: Option<String>,
     details: Vec<Detail>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    limit: Option<&'static str>,
     context: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// A refusal with a message for the caller: what is wrong, and what would be right.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), target: None, details: Vec::new(), headers: Vec::new(), context: None }
+        Self {
+            code,
+            message: message.into(),
+            target: None,
+            details: Vec::new(),
+            headers: Vec::new(),
+            limit: None,
+            context: None,
+        }
     }
 
     /// Something broke inside: the caller learns no more than that.
@@ -107,6 +116,17 @@ impl Error {
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         self.header(http::header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// The limit that was reached, by its name in `[limits]`: for the metrics.
+    #[must_use]
+    pub fn limit(self, name: &'static str) -> Self {
+        Self { limit: Some(name), ..self }
+    }
+
+    /// The limit that was reached, if that is why.
+    pub fn limit_reached(&self) -> Option<&'static str> {
+        self.limit
     }
 
     /// The code.
@@ -198,8 +218,8 @@ impl IntoResponse for Error {
 }
 
 impl From<Rejection> for Error {
-    fn from(Rejection { code, message, www_authenticate, retry_after_seconds }: Rejection) -> Self {
-        let mut error = Self::new(code, message);
+    fn from(Rejection { code, message, www_authenticate, retry_after_seconds, limit }: Rejection) -> Self {
+        let mut error = Self { limit, ..Self::new(code, message) };
         if let Some(challenge) = www_authenticate {
             error = error.header(http::header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }

@@ -152,12 +152,14 @@ fn too_many(no_place: NoPlace) -> Error {
             ErrorCode::TooManyRequests,
             format!("{max} downloads of your tenant are under way, which is the limit (limits.tenant_downloads_max). Wait for one to end."),
         )
-        .retry_after(5),
+        .retry_after(5)
+        .limit("tenant_downloads_max"),
         NoPlace::All(max) => Error::new(
             ErrorCode::Unavailable,
             format!("{max} downloads are under way, which is the limit (limits.downloads_max). Try again."),
         )
-        .retry_after(5),
+        .retry_after(5)
+        .limit("downloads_max"),
     }
 }
 

@@ -5,7 +5,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Extensions;
-use payouts_model::ErrorCode;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::places::{NoPlace, Place};
@@ -41,7 +40,7 @@ impl Standing {
                     "{max} requests of your tenant are being answered, which is the limit (limits.tenant_in_flight_max). \
                      Send fewer at a time."
                 );
-                return Err(Rejection::later(ErrorCode::TooManyRequests, message, 1));
+                return Err(Rejection::beyond("tenant_in_flight_max", message));
             }
         }
         Ok(())

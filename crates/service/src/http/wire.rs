@@ -73,7 +73,7 @@ impl Names {
             }
             Some(b"408") => {
                 let message = "The head of the request took longer than it may (limits.head_seconds). Send it at once.";
-                return Err(Error::new(ErrorCode::RequestTimeout, message));
+                return Err(Error::new(ErrorCode::RequestTimeout, message).limit("head_seconds"));
             }
             Some(b"400") => {
                 let message = "This is not a request of HTTP/1.1: the request line, a header or the framing of the body cannot be read.";
@@ -81,10 +81,8 @@ impl Names {
             }
             Some(_) => {
                 let message = format!("There are too many headers: at most {} may come.", head::HEADERS_MAX);
-                return Err(Error::new(
-                    ErrorCode::HeadersTooLarge,
-                    format!("{message} Together they must keep to the limit of bytes (limits.header_bytes)."),
-                ));
+                let message = format!("{message} Together they must keep to the limit of bytes (limits.header_bytes).");
+                return Err(Error::new(ErrorCode::HeadersTooLarge, message).limit("header_bytes"));
             }
             None => {}
         }
@@ -131,7 +129,7 @@ impl Acceptor {
     /// Ends a connection too many. The answer is small: a new socket takes it at once. Behind TLS
     /// there is none, since it would take the handshake that there is no place for.
     fn turn_away(&self, stream: &TcpStream) -> io::Error {
-        crate::metrics::request_refused(ErrorCode::Unavailable);
+        crate::metrics::request_refused(ErrorCode::Unavailable, Some("connections_max"));
         if self.certificates.is_none() {
             // Whoever cannot take even this gets nothing.
             let _ = stream.try_write(&self.too_many());

@@ -241,9 +241,10 @@ pub async fn part_alone(
 
 /// What a form that led here has done.
 fn notice(raw_query: &str) -> Option<&'static str> {
-    let done = url::form_urlencoded::parse(raw_query.as_bytes()).find(|(name, _)| name == "done");
-    match &*done?.1 {
-        "asked" => Some("Your request is in the list. You can close this page: it goes on without you."),
+    let mut query = url::form_urlencoded::parse(raw_query.as_bytes());
+    let (name, value) = query.find(|(name, _)| name == "asked" || name == "done")?;
+    match &*value {
+        _ if name == "asked" => Some("Your request is in the list. You can close this page: it goes on without you."),
         "again" => Some("The same request was made again. It is the first in the list."),
         "deleted" => Some("The request is deleted, and so is its file."),
         _ => None,

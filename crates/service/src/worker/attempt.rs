@@ -20,9 +20,9 @@ use super::heart::{Heart, Progress};
 use super::slots::Slot;
 use super::trail::Trail;
 use super::{file, writing::Writing};
-use crate::App;
 use crate::metrics::{self, Busy, Outcome};
 use crate::shutdown::Stop;
+use crate::{App, traces};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// The delay before the second attempt, in milliseconds; each later one waits four times as long,
@@ -47,6 +47,7 @@ pub(super) async fn run(app: &Arc<App>, claim: Claim, mut slot: Slot, stop: &Sto
     let export = &claim.export;
     let attempt = export.failed_attempts + 1;
     let span = info_span!("attempt", export.id = %export.id, tenant.id = %export.tenant, job.attempt = attempt, fence = claim.fence);
+    traces::join(&span, claim.trace.as_deref());
     async {
         let _busy = Busy::begin();
         let began_at = app.clock.now();
@@ -181,7 +182,12 @@ async fn give_up(app: &Arc<App>, claim: &Claim, fault: Fault, trail: Trail) -> O
 async fn let_go(app: &App, claim: &Claim, how: LetGo, outcome: Outcome) -> Outcome {
     for _ in 0..TELL_TRIES {
         match app.store.let_go(claim, how.clone(), app.config.attempts_max, app.clock.now()).await {
-            Ok(Some(Status::Failed)) => return Outcome::Failed,
+            Ok(Some(Status::Failed)) => {
+                if let LetGo::Retry { failure, .. } | LetGo::Fail { failure, .. } = how {
+                    metrics::export_failed(failure.code);
+                }
+                return Outcome::Failed;
+            }
             Ok(Some(_)) => return outcome,
             Ok(None) => return Outcome::Lost,
             Err(error) => {

@@ -14,6 +14,7 @@ use payouts_model::sheet::SheetColumn;
 use payouts_model::{Packaging, Report};
 use payouts_package::{Head, Packaged};
 use payouts_store::Claim;
+use tracing::Instrument;
 
 use super::fault::{Broken, Fault};
 use super::heart::Progress;
@@ -52,7 +53,7 @@ pub(super) async fn make(
         rows_expected,
         growing: app.room.begin(&export.tenant, app.store.file_bytes(&export.tenant).await?),
     };
-    let writing = writing.insert(Writing::start(app, target, progress.clone()));
+    let writing = writing.insert(trail.span().in_scope(|| Writing::start(app, target, progress.clone())));
     while let Some(chunk) = chunks.next().await {
         if !writing.push(chunk?).await {
             break;
@@ -79,7 +80,7 @@ async fn start(app: &App, claim: &Claim, trail: &mut Trail) -> Result<(Plan, Sta
     let report = claim.export.report;
     let mut version = claim.export.data_version;
     loop {
-        let snapshot = app.ledger.snapshot(report, version).await?;
+        let snapshot = app.ledger.snapshot(report, version).instrument(trail.span()).await?;
         trail.data_version = Some(snapshot.version);
         trail.data_as_of = Some(snapshot.data_as_of);
         let plan = plan(snapshot, claim).map_err(Broken::Fault)?;
@@ -91,7 +92,7 @@ async fn start(app: &App, claim: &Claim, trail: &mut Trail) -> Result<(Plan, Sta
                 None => app.store.fix_data_version(claim, used).await,
             }
         };
-        let (fixed, started) = tokio::join!(fixing, app.engine.start(&plan));
+        let (fixed, started) = tokio::join!(fixing, app.engine.start(&plan).instrument(trail.span()));
         let fixed = fixed?.ok_or(Broken::Lost)?;
         if fixed == used {
             return Ok((plan, started?));

@@ -1,9 +1,10 @@
-//! The steps of an attempt with their times, for the manifest and the metrics.
+//! The steps of an attempt with their times, for the manifest, the metrics and traces.
 
 use std::sync::Arc;
 
 use payouts_model::{Clock, Export, ReportName, Timestamp};
 use payouts_package::manifest::{Extras, Step};
+use tracing::{Span, debug_span};
 
 use crate::metrics;
 
@@ -14,6 +15,7 @@ pub(super) struct Trail {
     report: ReportName,
     steps: Vec<Step>,
     current: (&'static str, Timestamp),
+    span: Span,
     /// The version that is read, once it is fixed.
     pub data_version: Option<u64>,
     /// The newest import in it.
@@ -32,6 +34,7 @@ impl Trail {
             report: export.report,
             steps: vec![queued],
             current: ("plan", now),
+            span: span_of("plan"),
             data_version: export.data_version,
             data_as_of: None,
         }
@@ -48,6 +51,12 @@ impl Trail {
         let (name, began) = std::mem::replace(&mut self.current, (step, at));
         metrics::step_took(self.report, name, at.ms_since(began));
         self.steps.push(Step::new(name, began, Some(at)));
+        self.span = span_of(step);
+    }
+
+    /// The span of the current step, for what is done in it.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
     }
 
     /// What the manifest says of it, the last step ended now or, if it failed, not ended.
@@ -58,7 +67,12 @@ impl Trail {
             metrics::step_took(self.report, name, at.ms_since(began));
         }
         self.steps.push(Step::new(name, began, at));
-        let Self { clock: _, report: _, steps, current: _, data_version, data_as_of } = self;
+        let Self { clock: _, report: _, steps, current: _, span: _, data_version, data_as_of } = self;
         Extras { data_version, data_as_of, steps, ..Extras::default() }
     }
+}
+
+/// For traces alone: at the level that logs leave out, and within the span of the attempt.
+fn span_of(step: &'static str) -> Span {
+    debug_span!("step", otel.name = step, job.step = step)
 }

@@ -14,6 +14,7 @@ use payouts_model::{Chunk, FileFormat, Timestamp};
 use payouts_package::{Head, Packaged, Packager};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::debug_span;
 
 use super::heart::Progress;
 use super::room::Growing;
@@ -79,7 +80,8 @@ impl Writing {
     pub(super) fn start(app: &Arc<App>, target: Target, progress: Arc<Progress>) -> Self {
         let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
         let app = app.clone();
-        let thread = tokio::task::spawn_blocking(move || write(&app, target, receiver, &progress));
+        let span = debug_span!("package");
+        let thread = tokio::task::spawn_blocking(move || span.in_scope(|| write(&app, target, receiver, &progress)));
         Self { sender, thread }
     }
 

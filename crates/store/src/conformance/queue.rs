@@ -9,7 +9,7 @@ use super::{
     ATTEMPTS_MAX, Fixture, LEASE_MS, LOST_MAX, START, TERMS, accept, after, claim, completion, everything, failure, id,
     limit, request, request_of, see, try_claim,
 };
-use crate::{LetGo, Store};
+use crate::{ClaimTerms, CreateExport, LeaseLosses, LetGo, Store};
 
 /// In the order of acceptance, whatever their clocks said.
 pub async fn oldest_first_within_a_tenant(fixture: &dyn Fixture) {
@@ -70,6 +70,35 @@ pub async fn ended_leases_are_claimed_again(fixture: &dyn Fixture) {
     assert!(second.fence > first.fence);
     assert_eq!((second.export.lost_leases, second.export.failed_attempts), (1, 0));
     assert_eq!(second.export.started_at, Some(START), "the first attempt's");
+}
+
+/// A store tells what its own calls found lost: leases that ran out, those of a dead predecessor,
+/// and Exports that were given up for it.
+pub async fn lost_leases_are_counted(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    accept(&*store, request(0)).await;
+    claim(&*store, START).await;
+    assert_eq!(store.lease_losses(), LeaseLosses::default());
+    claim(&*store, after(LEASE_MS)).await;
+    assert_eq!(store.lease_losses(), LeaseLosses { ran_out: 1, ..LeaseLosses::default() });
+    store.take_back("node", after(LEASE_MS + 1)).await.unwrap();
+    claim(&*store, after(LEASE_MS + 1)).await;
+    assert_eq!(store.lease_losses(), LeaseLosses { ran_out: 1, taken_back: 1, given_up: 0 });
+    let strict = ClaimTerms { lost_leases_max: 3, ..TERMS };
+    assert_eq!(store.claim("node", &strict, after(3 * LEASE_MS)).await.unwrap(), None);
+    assert_eq!(store.lease_losses(), LeaseLosses { ran_out: 2, taken_back: 1, given_up: 1 });
+    assert_eq!(fixture.open().await.lease_losses(), LeaseLosses::default(), "another process's");
+}
+
+/// Every claim knows the trace that the request was part of.
+pub async fn traces_go_along(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let trace = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+    accept(&*store, CreateExport { trace: trace.clone(), ..request(0) }).await;
+    accept(&*store, request(1)).await;
+    assert_eq!(claim(&*store, START).await.trace, trace);
+    assert_eq!(claim(&*store, START).await.trace, None);
+    assert_eq!(claim(&*store, after(LEASE_MS)).await.trace, trace, "at the next attempt too");
 }
 
 /// Ten lost leases: Failed, and the search goes on to the next.

@@ -6,7 +6,7 @@ use super::{
     Fixture, LEASE_MS, accept, after, claim, completion, everything, id, key, request, request_of, scope, try_claim,
     viewer,
 };
-use crate::{CreateExport, Deleted, Narrow, Store};
+use crate::{CreateExport, Deleted, Narrow, Oldest, Store};
 
 const PAYMENTS: ReportName = ReportName::Payments;
 
@@ -217,4 +217,22 @@ pub async fn counts_add_up(fixture: &dyn Fixture) {
         (ReportName::TransactionHistory, Status::Queued, 1),
     ];
     assert_eq!(counts, expected);
+}
+
+/// The longest wait of each state, over all tenants and principals; what ended waits no more.
+pub async fn the_longest_waits_are_told(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    assert_eq!(store.oldest().await.unwrap(), Oldest::default());
+    accept(&*store, request_of("b", 5)).await;
+    accept(&*store, request_of("c", 3)).await;
+    accept(&*store, CreateExport { principal: PrincipalId::new("q"), ..request_of("b", 1) }).await;
+    let oldest = |queued, begun| Oldest { queued_since: queued, processing_since: begun };
+    assert_eq!(store.oldest().await.unwrap(), oldest(Some(after(1)), None));
+    let mut held = Vec::new();
+    for n in 0..3 {
+        held.push(claim(&*store, after(10 + n)).await);
+    }
+    assert_eq!(store.oldest().await.unwrap(), oldest(None, Some(after(10))));
+    assert!(store.complete(&held[0], completion(&held[0], 1), after(20)).await.unwrap());
+    assert_eq!(store.oldest().await.unwrap(), oldest(None, Some(after(11))));
 }

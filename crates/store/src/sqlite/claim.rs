@@ -4,13 +4,15 @@
 //! by when it was served last. Nothing is set aside for anybody: with one tenant in the queue it
 //! has every slot.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use payouts_faults::{Point, pass};
 use payouts_model::export::Move;
 use payouts_model::{Failure, Status, Timestamp};
 
 use super::rows::{ExportRow, count, export_sql, states, target, to_json};
 use super::{SqliteStore, WriteTx, at, commit};
-use crate::{Claim, ClaimTerms, Error, FAILED_LEASES_CODE, PUT_OFF_MAX};
+use crate::{Claim, ClaimTerms, Error, FAILED_LEASES_CODE, LeaseLosses, Oldest, PUT_OFF_MAX};
 
 const CLAIM: &str = "claim an export";
 
@@ -23,6 +25,31 @@ struct Candidate {
     lease_until: Option<i64>,
 }
 
+/// Leases found lost, counted once what was done about them is written.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    ran_out: AtomicU64,
+    taken_back: AtomicU64,
+    given_up: AtomicU64,
+}
+
+impl Losses {
+    fn add(&self, more: LeaseLosses) {
+        let LeaseLosses { ran_out, taken_back, given_up } = more;
+        self.ran_out.fetch_add(ran_out, Ordering::Relaxed);
+        self.taken_back.fetch_add(taken_back, Ordering::Relaxed);
+        self.given_up.fetch_add(given_up, Ordering::Relaxed);
+    }
+
+    pub(super) fn so_far(&self) -> LeaseLosses {
+        LeaseLosses {
+            ran_out: self.ran_out.load(Ordering::Relaxed),
+            taken_back: self.taken_back.load(Ordering::Relaxed),
+            given_up: self.given_up.load(Ordering::Relaxed),
+        }
+    }
+}
+
 impl SqliteStore {
     pub(super) async fn claim_next(
         &self,
@@ -31,13 +58,16 @@ impl SqliteStore {
         now: Timestamp,
     ) -> Result<Option<Claim>, Error> {
         let mut tx = self.begin(CLAIM).await?;
+        let mut lost = LeaseLosses::default();
         let claimed = loop {
             let Some(candidate) = next_candidate(&mut tx, terms, now).await.map_err(at(CLAIM, true))? else {
                 break None;
             };
             // A lease that somebody let go of was not lost; one that ran out was.
             let lost_leases = candidate.lost_leases + i64::from(candidate.lease_until.is_some());
+            lost.ran_out += u64::from(candidate.lease_until.is_some());
             if lost_leases >= i64::from(terms.lost_leases_max) {
+                lost.given_up += 1;
                 fail_as_lost(&mut tx, candidate.seq, lost_leases, now).await.map_err(at(CLAIM, true))?;
                 continue;
             }
@@ -62,9 +92,10 @@ impl SqliteStore {
             break Some(row);
         };
         let claim = match claimed {
-            Some(row) => {
+            Some(mut row) => {
+                let trace = row.trace.take();
                 let export = self.export(&mut tx, row).await?;
-                Some(Claim { fence: export.fence, export })
+                Some(Claim { fence: export.fence, export, trace })
             }
             None => None,
         };
@@ -72,6 +103,7 @@ impl SqliteStore {
             pass(Point::ExportClaim).await.map_err(|e| at(CLAIM, true)(e.into()))?;
         }
         commit(tx, CLAIM).await?;
+        self.losses.add(lost);
         Ok(claim)
     }
 
@@ -89,6 +121,7 @@ impl SqliteStore {
         .await
         .map_err(at(CLAIM, true))?;
         commit(tx, CLAIM).await?;
+        self.losses.add(LeaseLosses { taken_back: ended.rows_affected(), ..LeaseLosses::default() });
         Ok(ended.rows_affected())
     }
 
@@ -104,6 +137,13 @@ impl SqliteStore {
         Ok(shortened.rows_affected())
     }
 
+    pub(super) async fn longest_waits(&self) -> Result<Oldest, Error> {
+        let mut reader = self.reader(CLAIM).await?;
+        let (queued, begun): (Option<i64>, Option<i64>) =
+            sqlx::query_as(OLDEST).fetch_one(&mut *reader).await.map_err(at(CLAIM, true))?;
+        Ok(Oldest { queued_since: queued.map(Timestamp), processing_since: begun.map(Timestamp) })
+    }
+
     pub(super) async fn earliest_due(&self, rows_max: Option<u64>) -> Result<Option<Timestamp>, Error> {
         let mut reader = self.reader(CLAIM).await?;
         let due: Option<i64> = sqlx::query_scalar(EARLIEST_DUE)
@@ -114,6 +154,34 @@ impl SqliteStore {
         Ok(due.map(Timestamp))
     }
 }
+
+/// The heads of all queues, as a table of a recursive WITH: it steps in the index from the head of one
+/// principal's queue to the next one's, so that the length of the queues does not matter: 100,000
+/// queued Exports of 100 principals are a hundred steps. The plus signs take the columns' affinity
+/// away, without which the index is entered by tenant alone.
+macro_rules! queue_heads {
+    () => {
+        "queues (tenant, principal, seq) AS ( \
+         SELECT e.tenant, e.principal, e.seq FROM exports e WHERE e.seq = ( \
+                 SELECT n.seq FROM exports n INDEXED BY exports_queued WHERE n.status = 'Queued' \
+                 ORDER BY n.tenant, n.principal, n.seq LIMIT 1) \
+             UNION ALL \
+         SELECT e.tenant, e.principal, e.seq FROM queues JOIN exports e ON e.seq = ( \
+                 SELECT n.seq FROM exports n INDEXED BY exports_queued WHERE n.status = 'Queued' \
+                 AND (n.tenant, n.principal) > (+queues.tenant, +queues.principal) \
+                 ORDER BY n.tenant, n.principal, n.seq LIMIT 1) \
+         ) "
+    };
+}
+
+/// Steps through the heads of the queues as [`NEXT_CANDIDATE`] does, and looks at what was begun: the
+/// oldest queued Export is the head of a queue.
+pub(super) const OLDEST: &str = concat!(
+    "WITH RECURSIVE ",
+    queue_heads!(),
+    "SELECT (SELECT min(e.created_at) FROM queues q CROSS JOIN exports e ON e.seq = q.seq), \
+             (SELECT min(started_at) FROM exports INDEXED BY exports_begun WHERE status = 'Processing')"
+);
 
 /// Looks at what was begun, which is little: nothing else has a lease or a delay.
 const PULL_BACK: &str = "UPDATE exports INDEXED BY exports_begun \
@@ -126,11 +194,10 @@ pub(super) const EARLIEST_DUE: &str = "SELECT min(coalesce(lease_until, not_befo
 
 /// The heads of all queues, and what was begun and can be taken up again, in the order of shares.
 ///
-/// `begun` holds few rows: as many as there are slots, retries and put-off ones. `queues` steps in
-/// the index from the head of one principal's queue to the next one's, so that the length of the
-/// queues does not matter: 100,000 queued Exports of 100 principals are a hundred steps. The plus
-/// signs take the columns' affinity away, without which the index is entered by tenant alone.
-pub(super) const NEXT_CANDIDATE: &str = "WITH RECURSIVE begun (tenant, principal, seq, running, ready, put_off) AS MATERIALIZED ( \
+/// `begun` holds few rows: as many as there are slots, retries and put-off ones. `queues` is of
+/// [`queue_heads`].
+pub(super) const NEXT_CANDIDATE: &str = concat!(
+    "WITH RECURSIVE begun (tenant, principal, seq, running, ready, put_off) AS MATERIALIZED ( \
              SELECT tenant, principal, seq, coalesce(lease_until > ?1, false), \
                  coalesce(lease_until, not_before, 0) <= ?1 AND (?2 IS NULL OR coalesce(rows_expected, 0) <= ?2), \
                  lease_until IS NULL AND coalesce(rows_expected, 0) > ?2 \
@@ -140,16 +207,9 @@ pub(super) const NEXT_CANDIDATE: &str = "WITH RECURSIVE begun (tenant, principal
          ), of_principal (tenant, principal, running, ready, put_off) AS MATERIALIZED ( \
              SELECT tenant, principal, sum(running), min(seq) FILTER (WHERE ready), coalesce(sum(put_off), 0) \
              FROM begun GROUP BY tenant, principal \
-         ), queues (tenant, principal, seq) AS ( \
-             SELECT e.tenant, e.principal, e.seq FROM exports e WHERE e.seq = ( \
-                 SELECT n.seq FROM exports n INDEXED BY exports_queued WHERE n.status = 'Queued' \
-                 ORDER BY n.tenant, n.principal, n.seq LIMIT 1) \
-             UNION ALL \
-             SELECT e.tenant, e.principal, e.seq FROM queues JOIN exports e ON e.seq = ( \
-                 SELECT n.seq FROM exports n INDEXED BY exports_queued WHERE n.status = 'Queued' \
-                 AND (n.tenant, n.principal) > (+queues.tenant, +queues.principal) \
-                 ORDER BY n.tenant, n.principal, n.seq LIMIT 1) \
-         ), heads (tenant, principal, seq) AS ( \
+         ), ",
+    queue_heads!(),
+    ", heads (tenant, principal, seq) AS ( \
              SELECT q.tenant, q.principal, q.seq FROM queues q \
              LEFT JOIN of_tenant t ON t.tenant = q.tenant \
              LEFT JOIN of_principal p ON p.tenant = q.tenant AND p.principal = q.principal \
@@ -163,7 +223,8 @@ pub(super) const NEXT_CANDIDATE: &str = "WITH RECURSIVE begun (tenant, principal
          ORDER BY coalesce(t.running, 0), (SELECT turn FROM turns WHERE turns.tenant = h.tenant), \
                   coalesce(p.running, 0), \
                   (SELECT turn FROM principal_turns o WHERE o.tenant = h.tenant AND o.principal = h.principal), e.seq \
-         LIMIT 1";
+         LIMIT 1"
+);
 
 /// The next by [`NEXT_CANDIDATE`]. Who was never served waited longest.
 async fn next_candidate(

@@ -19,7 +19,7 @@ macro_rules! export_sql {
             $before,
             " seq, id, report, tenant, principal, status, query, scope, created_at, started_at, ended_at, \
               failed_attempts, lost_leases, fence, data_version, rows_done, rows_expected, file, \
-              file_expires_at, failure, warnings, revision, held_at ",
+              file_expires_at, failure, warnings, revision, held_at, trace ",
             $after
         )
     };
@@ -52,6 +52,7 @@ pub(super) struct ExportRow {
     pub warnings: String,
     pub revision: i64,
     pub held_at: Option<i64>,
+    pub trace: Option<String>,
 }
 
 impl ExportRow {
@@ -81,6 +82,7 @@ impl ExportRow {
             warnings,
             revision,
             held_at,
+            trace: _,
         } = self;
         let what = |column: &str| format!("{column} of export {id}");
         Ok(Export {

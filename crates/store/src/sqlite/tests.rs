@@ -129,6 +129,11 @@ async fn claims_read_heads_of_queues() {
     for seek in ["SEARCH e USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH turns USING PRIMARY KEY (tenant=?)"] {
         assert!(plan.iter().any(|s| s == seek), "{seek}: {plan:#?}");
     }
+    let oldest = steps(&store, super::claim::OLDEST).await;
+    for step in oldest.iter().filter(|step| step.starts_with("SCAN")) {
+        assert!(step == begun || step == first || ["SCAN queues", "SCAN q"].contains(&&**step), "{step}: {oldest:#?}");
+    }
+    assert!(oldest.iter().any(|s| s == next), "{oldest:#?}");
     let due = steps(&store, super::claim::EARLIEST_DUE).await;
     assert!(due.len() == 1 && due[0].ends_with("exports USING INDEX exports_begun"), "{due:?}");
 }

@@ -63,6 +63,11 @@ fn origin(url: &str) -> String {
 }
 
 impl Browser {
+    /// One that sends these headers with every request.
+    pub fn with_headers(headers: Vec<(&'static str, String)>) -> Self {
+        Self { headers, ..Self::default() }
+    }
+
     /// One request, no redirect followed.
     pub async fn send(&mut self, method: Method, url: &str, form: Option<&[(&str, &str)]>) -> Page {
         let own = origin(url);

@@ -139,7 +139,7 @@ async fn read_body(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<O
     let (bytes_max, seconds) = (limits.body_bytes, limits.body_seconds);
     let too_large = || {
         let message = format!("The body is larger than {bytes_max} bytes (limits.body_bytes). Narrow the filter.");
-        Error::new(ErrorCode::BodyTooLarge, message).target("body")
+        Error::new(ErrorCode::BodyTooLarge, message).target("body").limit("body_bytes")
     };
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
@@ -149,7 +149,7 @@ async fn read_body(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<O
     let collected = tokio::time::timeout(Duration::from_secs(seconds), Limited::new(body, bytes_max).collect());
     let collected = collected.await.map_err(|_| {
         let message = format!("The body took longer than {seconds} s (limits.body_seconds). Send it at once.");
-        Error::new(ErrorCode::RequestTimeout, message).target("body")
+        Error::new(ErrorCode::RequestTimeout, message).target("body").limit("body_seconds")
     })?;
     let bytes = match collected {
         Ok(collected) => collected.to_bytes(),

@@ -16,6 +16,7 @@ use crate::http::base_url::BaseUrl;
 use crate::http::error::Error;
 use crate::http::extract::{Reported, Viewing};
 use crate::http::wire::RawText;
+use crate::traces;
 
 /// The two names of the idempotency key's header.
 const KEY_HEADERS: [HeaderName; 2] =
@@ -69,6 +70,7 @@ pub async fn accept(
         warnings: asked.warnings,
         idempotency: key.map(|key| IdempotencyKey { key, request_digest: asked.request_digest }),
         created_at: now,
+        trace: traces::context(&tracing::Span::current()),
     };
     Ok(match app.store.accept(create, accept_limits(&app.config.limits)).await? {
         Accepted::New { export, queue_position } => {
@@ -150,12 +152,12 @@ fn queue_full(limit: u64) -> Error {
         "{limit} exports of your tenant are queued, which is the limit (limits.tenant_queue_max). \
          Wait until some have run, or delete some."
     );
-    Error::new(ErrorCode::TooManyRequests, message).retry_after(30)
+    Error::new(ErrorCode::TooManyRequests, message).retry_after(30).limit("tenant_queue_max")
 }
 
 fn service_queue_full(limit: u64) -> Error {
     let message = format!("{limit} exports are queued in all, which is the limit (limits.queue_max). Try again later.");
-    Error::new(ErrorCode::Unavailable, message).retry_after(30)
+    Error::new(ErrorCode::Unavailable, message).retry_after(30).limit("queue_max")
 }
 
 fn no_room(limit_bytes: u64) -> Error {
@@ -163,7 +165,7 @@ fn no_room(limit_bytes: u64) -> Error {
         "The files of your tenant take all the room they may, {limit_bytes} bytes (limits.tenant_files_bytes). \
          Delete exports that you have downloaded, or wait until their retention is over."
     );
-    Error::new(ErrorCode::StorageLimit, message).retry_after(60)
+    Error::new(ErrorCode::StorageLimit, message).retry_after(60).limit("tenant_files_bytes")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! in time; dropped, and with it the scan, when the caller goes away.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use payouts_engine::Plan;
 use payouts_model::{ErrorCode, Packaging, PrincipalId, TenantId, Totals, Viewer};
 use payouts_package::manifest::{ProgramTotal, Total, totals, totals_by_program};
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use super::asked::Asked;
 use crate::app::App;
@@ -29,11 +31,13 @@ const FIRST_ROWS_MAX: usize = 20;
 #[derive(Debug, Default)]
 pub struct Previews {
     running: Mutex<HashSet<(TenantId, PrincipalId)>>,
+    /// Told whenever a place is free again.
+    left: Notify,
 }
 
 /// A caller's one place; free again when dropped, also when the caller goes away.
 #[derive(Debug)]
-struct Place<'a> {
+pub struct Place<'a> {
     previews: &'a Previews,
     caller: (TenantId, PrincipalId),
 }
@@ -48,11 +52,26 @@ impl Previews {
             "A preview of yours is still running, and one runs at a time. Wait for it, or end its connection.";
         Err(Error::new(ErrorCode::TooManyRequests, message).retry_after(1))
     }
+
+    /// The caller's place as soon as it is free: whoever looks at the export page gives a preview
+    /// up by asking for the next one, and the end of the first is noticed a moment later.
+    pub async fn wait(&self, viewer: &Viewer) -> Place<'_> {
+        loop {
+            let mut left = pin!(self.left.notified());
+            // Before it looks, so that no place becomes free unnoticed in between.
+            left.as_mut().enable();
+            if let Ok(place) = self.enter(viewer) {
+                return place;
+            }
+            left.await;
+        }
+    }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.previews.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.caller);
+        self.previews.left.notify_waiters();
     }
 }
 
@@ -121,7 +140,7 @@ pub async fn preview(
         let message = format!(
             "The preview took longer than {seconds} s and was given up. Narrow the filter, or queue the export itself."
         );
-        Error::new(ErrorCode::PreviewTimeout, message).retry_after(1)
+        Error::new(ErrorCode::PreviewTimeout, message).retry_after(1).limit("preview_seconds")
     })??;
     Ok(super::json(serde_json::to_vec(&view).expect("a view is always JSON")))
 }
@@ -175,5 +194,22 @@ mod tests {
         assert!(previews.enter(&viewer("b")).is_ok());
         drop(place);
         assert!(previews.enter(&viewer("a")).is_ok());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_gets_the_place_when_it_is_left() {
+        use futures::FutureExt;
+        let viewer = Viewer {
+            tenant: TenantId::new("t"),
+            principal: PrincipalId::new("a"),
+            role: payouts_model::Role::Viewer,
+            scope: payouts_model::Scope::everything(),
+        };
+        let previews = Previews::default();
+        let place = previews.enter(&viewer).unwrap();
+        let mut waiting = Box::pin(previews.wait(&viewer));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(place);
+        assert!(waiting.now_or_never().is_some());
     }
 }

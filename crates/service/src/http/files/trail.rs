@@ -16,6 +16,7 @@ use payouts_store::audit::{Actor, By, Event, Record};
 use tokio::runtime::Handle;
 
 use crate::app::App;
+use crate::metrics;
 
 /// Who downloads what.
 #[derive(Clone, Debug)]
@@ -79,6 +80,7 @@ impl Drop for Trail {
         }
         let Download { export, by: _, request } = self.download.clone();
         let sent_bytes = self.sent_bytes;
+        metrics::download_ended(sent_bytes == self.asked_bytes, sent_bytes);
         let record = self.record(if sent_bytes == self.asked_bytes {
             Event::DownloadEnded { export, request, sent_bytes }
         } else {

@@ -71,6 +71,7 @@ impl Bench {
             warnings: Vec::new(),
             idempotency: None,
             created_at: self.clock.now(),
+            trace: None,
         };
         change(&mut create);
         match self.app.store.accept(create, AcceptLimits::of_tenant_queue(100)).await.expect("accept") {

@@ -211,9 +211,9 @@ async fn insert_scopes(
 /// Inserts of 1, 2, 4 … rows: few statements to keep prepared, few to run for any number of rows.
 static INSERTS: LazyLock<[Arc<str>; 7]> = LazyLock::new(|| {
     std::array::from_fn(|power| {
-        let row = format!("(?, ?, ?, ?, '{}', ?, ?, ?, ?, 1)", Status::Queued.as_str());
+        let row = format!("(?, ?, ?, ?, '{}', ?, ?, ?, ?, ?, 1)", Status::Queued.as_str());
         let rows = vec![row; 1 << power].join(", ");
-        let columns = "id, report, tenant, principal, status, query, scope, created_at, warnings, revision";
+        let columns = "id, report, tenant, principal, status, query, scope, created_at, warnings, trace, revision";
         format!("INSERT INTO exports ({columns}) VALUES {rows}").into()
     })
 });
@@ -233,7 +233,8 @@ async fn insert_exports(tx: &mut WriteTx, new: &[&CreateExport]) -> Result<(), s
                 .bind(to_json(&create.query))
                 .bind(create.scope.digest())
                 .bind(create.created_at.0)
-                .bind(to_json(&create.warnings));
+                .bind(to_json(&create.warnings))
+                .bind(create.trace.as_deref());
         }
         insert.execute(&mut **tx).await?;
         rest = others;
@@ -267,7 +268,8 @@ async fn insert_keys(tx: &mut WriteTx, new: &[&CreateExport]) -> Result<(), sqlx
 
 /// The Export as it is accepted.
 pub(super) fn queued(create: CreateExport) -> Export {
-    let CreateExport { id, report, tenant, principal, query, scope, warnings, idempotency: _, created_at } = create;
+    let CreateExport { id, report, tenant, principal, query, scope, warnings, idempotency: _, created_at, trace: _ } =
+        create;
     Export {
         id,
         report,
