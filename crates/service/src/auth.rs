@@ -247,9 +247,14 @@ impl Rejection {
         Self { code, message: message.into(), www_authenticate: None, retry_after_seconds: None, limit: None }
     }
 
+    /// Not now, but after so many seconds.
+    fn later(code: ErrorCode, message: impl Into<String>, seconds: u64) -> Self {
+        Self { retry_after_seconds: Some(seconds), ..Self::new(code, message) }
+    }
+
     /// 429: a limit is reached, by its name in `[limits]`. Not now, but after a second.
     pub fn beyond(limit: &'static str, message: impl Into<String>) -> Self {
-        Self { retry_after_seconds: Some(1), limit: Some(limit), ..Self::new(ErrorCode::TooManyRequests, message) }
+        Self { limit: Some(limit), ..Self::later(ErrorCode::TooManyRequests, message, 1) }
     }
 
     /// 401, and nothing that helps an attacker.
