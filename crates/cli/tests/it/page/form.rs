@@ -229,7 +229,7 @@ async fn a_form_of_another_page_is_refused() {
         let url = world.at(path);
         let without = desk.browser.send(reqwest::Method::POST, &url, Some(&[("report", "payments")])).await;
         assert_eq!(without.status.as_u16(), 400, "{path}: {}", without.text);
-        let mut nobody = Browser { headers: vec![("sec-fetch-mode", "cors".into())], ..Browser::default() };
+        let mut nobody = Browser::with_headers(vec![("sec-fetch-mode", "cors".into())]);
         let signed_out = nobody.send(reqwest::Method::POST, &url, Some(&[("report", "payments")])).await;
         assert_eq!(signed_out.status.as_u16(), 401, "{path}: {}", signed_out.text);
     }
