@@ -69,8 +69,8 @@ fn awkward(folder: &Folder) -> [String; 2] {
         let amount = |shift: usize| AMOUNTS[(n + shift) % AMOUNTS.len()].to_owned();
         let or_null = |value: String| if n % 3 == 0 { "NULL".to_owned() } else { value };
         let day = ["1900-02-28", "1900-03-01", "2023-05-15", "9999-12-31"][n % 4].to_owned();
-        let instants = ["2023-05-15T04:11:55.647123Z", "1969-12-31T23:59:59.999999Z", "2079-06-05T23:59:59.999999Z"];
-        let more = ["2079-06-06T00:00:00.000001Z", "2100-01-01T12:00:00.001Z", "1899-12-31T00:00:00Z"];
+        let instants = ["2023-05-15T04:11:55.647123Z", "1969-12-31T23:59:59.999999Z", "2079-06-04T23:59:59.999999Z"];
+        let more = ["2079-06-05T00:00:00.000001Z", "2100-01-01T12:00:00.001Z", "1899-12-31T00:00:00Z"];
         let instant = [instants, more].concat()[n % 6].to_owned();
         let id = format!("{:018}", 42 + n);
         let text = (*text).to_owned();

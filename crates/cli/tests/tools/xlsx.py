@@ -81,7 +81,7 @@ def expected(kind, text, quoted):
         return datetime.date.fromisoformat(text)
     if kind == "timestamp":
         instant = datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).replace(tzinfo=None)
-        fine = instant.microsecond % 1000 == 0 or instant < datetime.datetime(2079, 6, 6)
+        fine = instant.microsecond % 1000 == 0 or instant < datetime.datetime(2079, 6, 5)
         return instant if fine and instant >= datetime.datetime(1900, 3, 1) else text
     number = decimal.Decimal(text)
     digits = len(str(int(number.scaleb(8))).lstrip("-").rstrip("0"))

@@ -26,7 +26,7 @@ const EPOCH_SERIAL: i64 = 25_569;
 const SERIAL_MIN: i64 = 61;
 /// 9999-12-31.
 const SERIAL_MAX: i64 = 2_958_465;
-/// 2079-06-06: from here on the binary number of an instant is too coarse for microseconds.
+/// 2079-06-05: from here on the binary number of an instant is too coarse for microseconds.
 const MICROSECONDS_BELOW: i64 = 1 << 16;
 
 const DAY_MICROS: i64 = 86_400_000_000;
