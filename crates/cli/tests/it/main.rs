@@ -3,6 +3,7 @@
 
 mod audit;
 mod backup;
+mod browser;
 mod clients;
 mod commands;
 mod demo;
