@@ -55,7 +55,7 @@ struct Fact {
 
 /// What the manifest says about the file.
 struct Sums {
-    rows: Option<String>,
+    rows: Option<u64>,
     totals: Vec<SumLine>,
     programs: Vec<ProgramLine>,
     programs_left_out: usize,
@@ -68,7 +68,7 @@ struct SumLine {
     column: String,
     status: String,
     currency: String,
-    rows: String,
+    rows: u64,
     sum: String,
     negative: String,
 }
@@ -83,7 +83,7 @@ struct ProgramLine {
 /// A file with its check sum.
 struct FileLine {
     name: String,
-    bytes: String,
+    bytes: u64,
     sha256: String,
     entries: usize,
 }
@@ -176,7 +176,7 @@ fn sums(report: &payouts_model::Report, manifest: Manifest) -> Sums {
             column: labels::capitalised(&column(&name)),
             status: payment_status,
             currency,
-            rows: labels::grouped(rows),
+            rows,
             sum,
             negative: negative_sum,
         }
@@ -184,7 +184,7 @@ fn sums(report: &payouts_model::Report, manifest: Manifest) -> Sums {
     let left_out = manifest.totals_by_program.len().saturating_sub(PROGRAM_TOTALS_MAX);
     let programs = manifest.totals_by_program.into_iter().take(PROGRAM_TOTALS_MAX);
     Sums {
-        rows: manifest.row_count.map(labels::grouped),
+        rows: manifest.row_count,
         totals: manifest.totals.into_iter().map(line).collect(),
         programs: programs
             .map(|ProgramTotal { program_name, order_type, total }| ProgramLine {
@@ -204,7 +204,7 @@ fn sums(report: &payouts_model::Report, manifest: Manifest) -> Sums {
             .into_iter()
             .map(|file| FileLine {
                 name: file.name,
-                bytes: labels::grouped(file.bytes),
+                bytes: file.bytes,
                 sha256: file.sha256,
                 entries: file.entries.len(),
             })
