@@ -129,7 +129,14 @@ impl Client {
                 None => {}
             }
             let format = ask.format.map(|f| f.to_string());
-            for (name, value) in [("fileFormat", &format), ("$select", &ask.select), ("timeZone", &ask.time_zone)] {
+            let dialect = ask.format.and_then(|f| f.text.dialect());
+            let separator = dialect.map(|d| d.separator.to_string());
+            let decimal = dialect.map(|d| d.decimal.to_string());
+            let signs = [("separator", &separator), ("decimal", &decimal)];
+            for (name, value) in [("fileFormat", &format), ("$select", &ask.select), ("timeZone", &ask.time_zone)]
+                .into_iter()
+                .chain(signs)
+            {
                 if let Some(value) = value {
                     query.append_pair(name, value);
                 }

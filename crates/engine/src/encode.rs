@@ -4,15 +4,19 @@
 //! the separator, a quote, CR or LF, and only then.
 
 mod buffers;
+mod excel;
 mod lane;
 mod number;
 mod pen;
+mod sheet;
+mod styled;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use payouts_model::chunk::Beyond;
 use payouts_model::{Chunk, Packaging, Report, TextFormat, Totals};
 
 use crate::batch::Batch;
@@ -26,9 +30,13 @@ use buffers::Buffers;
 pub(crate) use lane::plain_text;
 use lane::{End, Lane};
 use pen::Pen;
+use styled::Style;
 
 /// The header row of these columns, with its line end.
 pub fn header(report: &Report, columns: &[usize], text: TextFormat) -> Vec<u8> {
+    if let TextFormat::Excel(dialect) = text {
+        return excel::header(report, columns, dialect);
+    }
     let mut out = Pen::default();
     for (i, &column) in columns.iter().enumerate() {
         let name = &report.fields[column].name;
@@ -72,7 +80,7 @@ pub(crate) struct ChunkJob {
     totals: Arc<TotalsPlan>,
     /// One per thread that is at work; what they added is given out at the end, by [`Self::rest`].
     adders: Mutex<Vec<Adder>>,
-    separator: u8,
+    text: TextFormat,
     packaging: Packaging,
     texts: Buffers,
     streams: Buffers,
@@ -86,7 +94,7 @@ impl ChunkJob {
             layout,
             totals,
             adders: Mutex::default(),
-            separator: plan.text.separator(),
+            text: plan.text,
             packaging: plan.packaging,
             texts: Buffers::default(),
             streams: Buffers::default(),
@@ -95,6 +103,9 @@ impl ChunkJob {
     }
 
     pub fn run(&self, part: &Part) -> Result<Chunk, Error> {
+        if let Some(style) = Style::of(self.text) {
+            return self.run_styled(part, style);
+        }
         let mut adder = self.adders().pop().unwrap_or_else(|| Adder::new(&self.totals));
         let mut text = Pen::new(self.texts.take());
         let mut starts = self.starts.take();
@@ -102,7 +113,7 @@ impl ChunkJob {
         for batch in &part.batches {
             let batch = self.layout.read(batch)?;
             adder.add(&batch)?;
-            write_rows(&mut text, &mut starts, &batch, self.layout.file(), self.separator);
+            write_rows(&mut text, &mut starts, &batch, self.layout.file(), self.text.separator());
         }
         let packed = self.packaging != Packaging::Plain;
         let deflated = packed.then(|| {
@@ -118,7 +129,8 @@ impl ChunkJob {
         self.adders().push(adder);
         let (buffer, length) = text.into_parts();
         let text = self.texts.lend(buffer, length);
-        Ok(Chunk { rows, text, crc32, deflated, totals: Totals { rows, ..Totals::default() } })
+        let totals = Totals { rows, ..Totals::default() };
+        Ok(Chunk { rows, text, crc32, deflated, totals, beyond: Beyond::default() })
     }
 
     /// What all chunks add up to, as a chunk without rows; `None` if there was none. To be asked for
@@ -132,7 +144,7 @@ impl ChunkJob {
         // The rows came with their chunks.
         totals.rows = 0;
         let deflated = (self.packaging != Packaging::Plain).then(Bytes::new);
-        Some(Chunk { rows: 0, text: Bytes::new(), crc32: 0, deflated, totals })
+        Some(Chunk { rows: 0, text: Bytes::new(), crc32: 0, deflated, totals, beyond: Beyond::default() })
     }
 
     fn adders(&self) -> MutexGuard<'_, Vec<Adder>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use payouts_ledger::{ColumnSource, ReadAs, Snapshot};
 use payouts_model::report::{Currency, FieldRole};
-use payouts_model::{FieldType, Report};
+use payouts_model::{FieldType, Report, TextFormat};
 
 use crate::batch::Batch;
 use crate::column::{Column, FieldReader};
@@ -14,6 +14,9 @@ use crate::{Error, Plan};
 /// Text of about this size makes a chunk: large enough for the compressor, small enough for many
 /// in flight.
 const CHUNK_TEXT_BYTES: usize = 1 << 20;
+
+/// What stands around a value of a worksheet, on average.
+const CELL_MARKUP_BYTES: usize = 32;
 
 /// Every divisor of [`payouts_model::chunk::ROWS_PER_ENTRY_MAX`] is one of these.
 const FACTORS: [u64; 6] = [3, 5, 5, 11, 31, 41];
@@ -112,10 +115,11 @@ impl Layout {
         Ok(Batch::new(columns, batch.num_rows()))
     }
 
-    /// Rows per chunk: by the file's columns alone, so that equal plans are cut at equal rows, and
-    /// a divisor of the rows of a ZIP entry, so that entries end where chunks do.
-    pub fn rows_per_chunk(&self) -> usize {
-        let width: usize = self.file.iter().map(|&p| typical_bytes(self.readers[p].0.kind)).sum();
+    /// Rows per chunk: by the file's columns and its text alone, so that equal plans are cut at equal
+    /// rows, and a divisor of the rows of a ZIP entry, so that entries end where chunks do.
+    pub fn rows_per_chunk(&self, text: TextFormat) -> usize {
+        let markup = if text == TextFormat::Sheet { CELL_MARKUP_BYTES } else { 0 };
+        let width: usize = self.file.iter().map(|&p| typical_bytes(self.readers[p].0.kind) + markup).sum();
         let wanted = (CHUNK_TEXT_BYTES / width.max(1)) as u64;
         let mut best = 1;
         for subset in 0..1_u32 << FACTORS.len() {

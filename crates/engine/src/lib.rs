@@ -126,7 +126,7 @@ impl Engine {
         self.limits
     }
 
-    /// The header row as text, with its line end.
+    /// The header row as text, with its line end; of a worksheet the packager writes its own.
     pub fn header(&self, plan: &Plan) -> Vec<u8> {
         encode::header(&plan.snapshot.report, &plan.columns, plan.text)
     }
@@ -171,7 +171,7 @@ impl Engine {
     /// brings the sums of all. Dropping the stream stops the work.
     pub fn run(&self, plan: &Plan) -> Result<BoxStream<'static, Result<Chunk, Error>>, Error> {
         let layout = Layout::for_file(plan);
-        let rows_per_chunk = layout.rows_per_chunk();
+        let rows_per_chunk = layout.rows_per_chunk(plan.text);
         let (pipeline, plan) = (self.pipeline.clone(), plan.clone());
         let (data_version, files) = (plan.snapshot.version, plan.snapshot.files.len());
         // Open as long as the stream is: scan, filter, encoding, and the wait for whoever takes the chunks.

@@ -25,4 +25,24 @@ pub struct Chunk {
     /// How many rows there are, and what rows add up to: these, or those of chunks before, whose
     /// sums are then not with them. All chunks of a file together have every row once.
     pub totals: Totals,
+    /// What in these rows the format could not hold as it is.
+    pub beyond: Beyond,
+}
+
+/// Values that a spreadsheet's cells cannot hold as they are; none in any format but a workbook.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Numbers of too many digits and days that a sheet has no number for: written as text, exact.
+    pub as_text: u64,
+    /// Texts that are longer than a cell: cut.
+    pub cut: u64,
+}
+
+impl Beyond {
+    /// Adds the counts of more rows.
+    pub fn add(&mut self, more: Self) {
+        let Self { as_text, cut } = more;
+        self.as_text += as_text;
+        self.cut += cut;
+    }
 }

@@ -12,6 +12,7 @@ pub mod format;
 pub mod id;
 pub mod money;
 pub mod report;
+pub mod sheet;
 pub mod time;
 pub mod totals;
 
@@ -19,7 +20,7 @@ pub use access::{Grant, Pair, Role, Scope, Viewer};
 pub use chunk::Chunk;
 pub use error::ErrorCode;
 pub use export::{Export, Failure, Progress, Status, Warning};
-pub use format::{FileFormat, Packaging, TextFormat};
+pub use format::{DecimalSign, Dialect, FileFormat, Packaging, Separator, TextFormat};
 pub use id::{ExportId, ParticipantId, PrincipalId, TenantId};
 pub use money::{Amount, Number};
 pub use report::{Catalog, Field, FieldType, Report, ReportName};

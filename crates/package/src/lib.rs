@@ -1,4 +1,5 @@
-//! Chunks into files: ZIP entries, a gzip body or plain text; digests and the manifest.
+//! Chunks into files: ZIP entries, the sheets of a workbook, a gzip body or plain text; digests and
+//! the manifest.
 //!
 //! Owns the bytes of a file from its first to its last, and what is known of them: size, SHA-256,
 //! entries, totals. Equal header, chunks, format and expected rows give equal bytes. Memory is
@@ -10,21 +11,25 @@ pub mod manifest;
 mod output;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod workbook;
 mod zip;
 
 use std::io::{self, Write};
 
 use bytes::Bytes;
-use payouts_model::chunk::ROWS_PER_ENTRY_MAX;
+use payouts_model::chunk::{Beyond, ROWS_PER_ENTRY_MAX};
 use payouts_model::export::FileInfo;
+use payouts_model::sheet::SheetColumn;
 use payouts_model::{Chunk, FileFormat, Packaging, Totals};
 use serde::{Deserialize, Serialize};
 
 use crate::deflate::{FINAL_BLOCK, Joined, Piece};
 use crate::output::Output;
-use crate::zip::Archive;
+use crate::texts::Texts;
+use crate::workbook::Workbook;
 
-/// An entry of a ZIP file.
+/// An entry of a ZIP file, or a part of a workbook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
@@ -45,10 +50,12 @@ pub struct Packaged {
     pub bytes: u64,
     /// SHA-256 of those bytes, lower-case hex.
     pub sha256: String,
-    /// The entries, for a ZIP.
+    /// The entries, for a ZIP or a workbook.
     pub entries: Vec<Entry>,
     /// What its rows add up to.
     pub totals: Totals,
+    /// What the format could not hold as it is.
+    pub beyond: Beyond,
 }
 
 impl Packaged {
@@ -82,12 +89,22 @@ impl EntryLimits {
     const DEFAULT: Self = Self { rows: ROWS_PER_ENTRY_MAX, bytes: 3_993 * 1024 * 1024 };
 }
 
+/// What every text, entry or sheet of a file begins with.
+#[derive(Clone, Debug)]
+pub enum Head {
+    /// The header row with its line end.
+    Text(Vec<u8>),
+    /// The columns of a workbook's sheets.
+    Sheet(Vec<SheetColumn>),
+}
+
 /// What stands around the chunks.
 #[derive(Debug)]
 enum Body {
     Plain,
     Gzip(Joined),
-    Zip(Box<Archive>),
+    Zip(Box<Texts>),
+    Workbook(Box<Workbook>),
 }
 
 /// Strings chunks together into a file.
@@ -99,24 +116,25 @@ pub struct Packager<W: Write> {
     out: Output<W>,
     body: Body,
     totals: Totals,
+    beyond: Beyond,
     broken: bool,
 }
 
 impl<W: Write> Packager<W> {
-    /// Begins a file. `stem` names the entries (`payments` gives `payments.csv`); `header` is the
-    /// header row with its line end, which every entry begins with.
-    pub fn new(format: FileFormat, stem: &str, header: &[u8], sink: W) -> io::Result<Self> {
-        Self::with_limits(format, stem, header, sink, EntryLimits::DEFAULT)
+    /// Begins a file. `stem` names the entries (`payments` gives `payments.csv`) or sheets. The head
+    /// of a workbook is its columns, that of any other file its header row.
+    pub fn new(format: FileFormat, stem: &str, head: &Head, sink: W) -> io::Result<Self> {
+        Self::with_limits(format, stem, head, sink, EntryLimits::DEFAULT)
     }
 
-    fn with_limits(format: FileFormat, stem: &str, header: &[u8], sink: W, limits: EntryLimits) -> io::Result<Self> {
+    fn with_limits(format: FileFormat, stem: &str, head: &Head, sink: W, limits: EntryLimits) -> io::Result<Self> {
         let mut out = Output::new(sink)?;
-        let body = match format.packaging {
-            Packaging::Plain => {
+        let body = match (format.packaging, head) {
+            (Packaging::Plain, Head::Text(header)) => {
                 out.write(Bytes::copy_from_slice(header))?;
                 Body::Plain
             }
-            Packaging::Gzip => {
+            (Packaging::Gzip, Head::Text(header)) => {
                 let header = Piece::new(header)?;
                 let mut joined = Joined::default();
                 out.write(Bytes::from_static(deflate::GZIP_HEADER))?;
@@ -124,11 +142,17 @@ impl<W: Write> Packager<W> {
                 joined.add(header.crc32, &header.text, &header.deflated);
                 Body::Gzip(joined)
             }
-            Packaging::Zip => {
-                Body::Zip(Box::new(Archive::new(stem, format.text.extension(), Piece::new(header)?, limits)))
+            (Packaging::Zip, Head::Text(header)) => {
+                Body::Zip(Box::new(Texts::new(stem, format.text.extension(), Piece::new(header)?, limits)))
+            }
+            (Packaging::Workbook, Head::Sheet(columns)) => {
+                Body::Workbook(Box::new(Workbook::new(stem, columns, limits)))
+            }
+            (Packaging::Workbook, Head::Text(_)) | (_, Head::Sheet(_)) => {
+                return Err(invalid(format!("a file of the format {format} has another head")));
             }
         };
-        Ok(Self { out, body, totals: Totals::default(), broken: false })
+        Ok(Self { out, body, totals: Totals::default(), beyond: Beyond::default(), broken: false })
     }
 
     /// Says how many rows will come, before the first chunk. The name of a ZIP's first entry is
@@ -137,8 +161,8 @@ impl<W: Write> Packager<W> {
     /// is `payments.csv` and the next `payments-002.csv`.
     #[must_use]
     pub fn with_rows_expected(mut self, rows: u64) -> Self {
-        if let Body::Zip(archive) = &mut self.body {
-            archive.expect_rows(rows);
+        if let Body::Zip(texts) = &mut self.body {
+            texts.expect_rows(rows);
         }
         self
     }
@@ -163,7 +187,7 @@ impl<W: Write> Packager<W> {
         let ended = self.guarded(Self::end)?;
         let (bytes, digests, sink) = self.out.finish()?;
         let entries = ended.into_iter().zip(digests.texts).map(|(entry, sha256)| Entry { sha256, ..entry }).collect();
-        Ok((Packaged { bytes, sha256: digests.file, entries, totals: self.totals }, sink))
+        Ok((Packaged { bytes, sha256: digests.file, entries, totals: self.totals, beyond: self.beyond }, sink))
     }
 
     /// Runs one step unless an earlier one failed.
@@ -189,8 +213,10 @@ impl<W: Write> Packager<W> {
                 self.out.write(deflated.clone())?;
                 joined.add(chunk.crc32, &chunk.text, deflated);
             }
-            Body::Zip(archive) => archive.append(&mut self.out, chunk)?,
+            Body::Zip(texts) => texts.append(&mut self.out, chunk)?,
+            Body::Workbook(workbook) => workbook.append(&mut self.out, chunk)?,
         }
+        self.beyond.add(chunk.beyond);
         self.totals.merge(&chunk.totals);
         Ok(())
     }
@@ -204,19 +230,30 @@ impl<W: Write> Packager<W> {
                 self.out.write(joined.gzip_trailer())?;
                 Ok(Vec::new())
             }
-            Body::Zip(archive) => archive.end(&mut self.out),
+            Body::Zip(texts) => texts.end(&mut self.out),
+            Body::Workbook(workbook) => workbook.end(&mut self.out),
         }
     }
 }
 
-/// The deflated form of a chunk, which gzip and ZIP files cannot do without.
+/// The deflated form of a chunk, which gzip files, ZIP files and workbooks cannot do without.
 fn deflated(chunk: &Chunk) -> io::Result<&Bytes> {
     let missing = || {
         invalid(
-            "a chunk made for plain text cannot go into a gzip or ZIP file: its deflated form is missing".to_owned(),
+            "a chunk made for plain text cannot go into a gzip file, a ZIP file or a workbook: its deflated form is missing"
+                .to_owned(),
         )
     };
     chunk.deflated.as_ref().ok_or_else(missing)
+}
+
+fn too_large(chunk: &Chunk, limits: EntryLimits, what: &str) -> io::Error {
+    let EntryLimits { rows, bytes } = limits;
+    invalid(format!(
+        "a chunk of {} rows and {} bytes does not fit into a {what} of at most {rows} rows and {bytes} bytes",
+        chunk.rows,
+        chunk.text.len(),
+    ))
 }
 
 fn invalid(message: String) -> io::Error {

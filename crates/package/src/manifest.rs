@@ -12,7 +12,7 @@ mod totals;
 mod tests;
 
 use payouts_model::{
-    Export, ExportId, Failure, Pair, PrincipalId, ReportName, Scope, Status, TenantId, Timestamp, Warning,
+    Dialect, Export, ExportId, Failure, Pair, PrincipalId, ReportName, Scope, Status, TenantId, Timestamp, Warning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,9 @@ pub struct Manifest {
     pub time_zone: String,
     /// The format, as `fileFormat` takes it.
     pub file_format: String,
+    /// The separator and the decimal sign, where the format leaves a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
     /// Who asked.
     pub requested_by: RequestedBy,
     /// When it was accepted.
@@ -102,7 +105,7 @@ pub struct File {
     pub bytes: u64,
     /// SHA-256 of those bytes, lower-case hex.
     pub sha256: String,
-    /// What is inside, for a ZIP.
+    /// What is inside, for a ZIP and for a workbook, which is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<Entry>,
 }
@@ -219,7 +222,7 @@ impl Manifest {
     /// The manifest of an Export whose file is sealed. `download_name` is the name that the file
     /// is saved under.
     pub fn completed(export: &Export, packaged: &Packaged, download_name: &str, extras: Extras) -> Self {
-        let Packaged { bytes, sha256, entries, totals: sums } = packaged;
+        let Packaged { bytes, sha256, entries, totals: sums, beyond: _ } = packaged;
         let dates = sums.spans.iter().map(|(column, (least, greatest))| Dates {
             column: column.to_string(),
             least: least.to_string(),
@@ -271,6 +274,7 @@ impl Manifest {
             columns: query.columns.clone(),
             time_zone: query.time_zone.clone(),
             file_format: query.format.to_string(),
+            dialect: query.format.text.dialect(),
             requested_by: RequestedBy { tenant_id: export.tenant.clone(), principal_id: export.principal.clone() },
             requested_at: export.created_at.to_string(),
             steps,

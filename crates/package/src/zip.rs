@@ -12,7 +12,7 @@ use payouts_model::Chunk;
 
 use crate::deflate::{FINAL_BLOCK, Joined, Piece};
 use crate::output::Output;
-use crate::{Entry, EntryLimits, deflated, invalid};
+use crate::{Entry, EntryLimits, invalid};
 
 /// Sizes in the data descriptor (bit 3), name in UTF-8 (bit 11).
 const FLAGS: u16 = 0x0808;
@@ -51,106 +51,80 @@ struct Closed {
     text_bytes: u32,
 }
 
-/// The archive so far.
-#[derive(Debug)]
+/// The archive so far: closed entries, and at most one that is open.
+#[derive(Debug, Default)]
 pub(crate) struct Archive {
-    stem: String,
-    extension: &'static str,
-    header: Piece,
-    limits: EntryLimits,
-    numbered: bool,
     open: Option<Open>,
     closed: Vec<Closed>,
 }
 
 impl Archive {
-    pub(crate) fn new(stem: &str, extension: &'static str, header: Piece, limits: EntryLimits) -> Self {
-        Self { stem: stem.to_owned(), extension, header, limits, numbered: false, open: None, closed: Vec::new() }
+    /// Entries that were begun.
+    pub(crate) fn entries(&self) -> usize {
+        self.closed.len() + usize::from(self.open.is_some())
     }
 
-    /// Numbers the first entry too if that many rows need more than one.
-    pub(crate) fn expect_rows(&mut self, rows: u64) {
-        self.numbered = rows > self.limits.rows;
+    /// Rows of the open entry; `None` if none is open.
+    pub(crate) fn open_rows(&self) -> Option<u64> {
+        self.open.as_ref().map(|open| open.rows)
     }
 
-    /// Appends a chunk to the present entry, or to a new one if it would not fit.
-    pub(crate) fn append<W: Write>(&mut self, out: &mut Output<W>, chunk: &Chunk) -> io::Result<()> {
-        let deflated = deflated(chunk)?;
-        let mut open = match self.open.take() {
-            Some(open) if self.fits(&open, chunk, deflated) => open,
-            full => {
-                if let Some(open) = full {
-                    self.close(out, open)?;
-                }
-                let open = self.begin(out)?;
-                if !self.fits(&open, chunk, deflated) {
-                    return Err(self.too_large(chunk));
-                }
-                open
-            }
-        };
-        out.write(deflated.clone())?;
-        out.text(chunk.text.clone())?;
-        open.joined.add(chunk.crc32, &chunk.text, deflated);
-        open.rows += chunk.rows;
-        self.open = Some(open);
+    /// Whether an entry is open that takes this chunk within the limits.
+    pub(crate) fn fits(&self, limits: EntryLimits, chunk: &Chunk, deflated: &Bytes) -> bool {
+        let end = FINAL_BLOCK.len() as u64;
+        self.open.as_ref().is_some_and(|open| {
+            open.rows + chunk.rows <= limits.rows
+                && open.joined.text_bytes() + chunk.text.len() as u64 <= limits.bytes
+                && open.joined.deflated_bytes() + deflated.len() as u64 + end <= limits.bytes
+        })
+    }
+
+    /// Begins an entry.
+    ///
+    /// # Panics
+    /// If one is open.
+    pub(crate) fn begin<W: Write>(&mut self, out: &mut Output<W>, name: String) -> io::Result<()> {
+        assert!(self.open.is_none(), "entries follow each other");
+        let offset = out.bytes();
+        out.write(local_header(&name, version_needed(offset))?)?;
+        self.open = Some(Open { name, offset, rows: 0, joined: Joined::default() });
         Ok(())
     }
 
-    /// Ends the last entry and writes the central directory. An archive without rows has one entry
-    /// with the header alone.
-    pub(crate) fn end<W: Write>(&mut self, out: &mut Output<W>) -> io::Result<Vec<Entry>> {
-        let last = match self.open.take() {
-            Some(open) => Some(open),
-            None if self.closed.is_empty() => Some(self.begin(out)?),
-            None => None,
-        };
-        if let Some(open) = last {
-            self.close(out, open)?;
-        }
-        self.write_directory(out)?;
-        let entry = |c: Closed| Entry { name: c.name, bytes: c.text_bytes.into(), rows: c.rows, sha256: String::new() };
-        Ok(std::mem::take(&mut self.closed).into_iter().map(entry).collect())
+    /// Appends text of no rows to the open entry.
+    pub(crate) fn add<W: Write>(&mut self, out: &mut Output<W>, piece: &Piece) -> io::Result<()> {
+        self.append(out, 0, &piece.text, &piece.deflated, piece.crc32)
     }
 
-    fn fits(&self, open: &Open, chunk: &Chunk, deflated: &Bytes) -> bool {
-        let end = FINAL_BLOCK.len() as u64;
-        open.rows + chunk.rows <= self.limits.rows
-            && open.joined.text_bytes() + chunk.text.len() as u64 <= self.limits.bytes
-            && open.joined.deflated_bytes() + deflated.len() as u64 + end <= self.limits.bytes
+    /// Appends a chunk to the open entry.
+    pub(crate) fn add_chunk<W: Write>(
+        &mut self,
+        out: &mut Output<W>,
+        chunk: &Chunk,
+        deflated: &Bytes,
+    ) -> io::Result<()> {
+        self.append(out, chunk.rows, &chunk.text, deflated, chunk.crc32)
     }
 
-    fn too_large(&self, chunk: &Chunk) -> io::Error {
-        let EntryLimits { rows, bytes } = self.limits;
-        invalid(format!(
-            "a chunk of {} rows and {} bytes does not fit into a ZIP entry of at most {rows} rows and {bytes} bytes",
-            chunk.rows,
-            chunk.text.len(),
-        ))
+    fn append<W: Write>(
+        &mut self,
+        out: &mut Output<W>,
+        rows: u64,
+        text: &Bytes,
+        deflated: &Bytes,
+        crc32: u32,
+    ) -> io::Result<()> {
+        let open = self.open.as_mut().expect("an entry is open");
+        out.write(deflated.clone())?;
+        out.text(text.clone())?;
+        open.joined.add(crc32, text, deflated);
+        open.rows += rows;
+        Ok(())
     }
 
-    fn name(&self) -> String {
-        let Self { stem, extension, .. } = self;
-        let number = self.closed.len() + 1;
-        if number == 1 && !self.numbered {
-            format!("{stem}.{extension}")
-        } else {
-            format!("{stem}-{number:03}.{extension}")
-        }
-    }
-
-    fn begin<W: Write>(&self, out: &mut Output<W>) -> io::Result<Open> {
-        let (name, offset) = (self.name(), out.bytes());
-        out.write(local_header(&name, version_needed(offset))?)?;
-        let mut joined = Joined::default();
-        out.write(self.header.deflated.clone())?;
-        out.text(self.header.text.clone())?;
-        joined.add(self.header.crc32, &self.header.text, &self.header.deflated);
-        Ok(Open { name, offset, rows: 0, joined })
-    }
-
-    fn close<W: Write>(&mut self, out: &mut Output<W>, open: Open) -> io::Result<()> {
-        let Open { name, offset, rows, joined } = open;
+    /// Ends the open entry, if there is one.
+    pub(crate) fn close<W: Write>(&mut self, out: &mut Output<W>) -> io::Result<()> {
+        let Some(Open { name, offset, rows, joined }) = self.open.take() else { return Ok(()) };
         out.write(Bytes::from_static(FINAL_BLOCK))?;
         out.end_text()?;
         let narrow =
@@ -161,6 +135,14 @@ impl Archive {
         out.write(descriptor(&closed))?;
         self.closed.push(closed);
         Ok(())
+    }
+
+    /// Ends the archive with its central directory. The entries' digests are filled in afterwards.
+    pub(crate) fn end<W: Write>(&mut self, out: &mut Output<W>) -> io::Result<Vec<Entry>> {
+        self.close(out)?;
+        self.write_directory(out)?;
+        let entry = |c: Closed| Entry { name: c.name, bytes: c.text_bytes.into(), rows: c.rows, sha256: String::new() };
+        Ok(std::mem::take(&mut self.closed).into_iter().map(entry).collect())
     }
 
     fn write_directory<W: Write>(&self, out: &mut Output<W>) -> io::Result<()> {

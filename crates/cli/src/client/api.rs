@@ -2,7 +2,7 @@
 //! those that an older service lacks are empty.
 
 use payouts_model::totals::Sum;
-use payouts_model::{Amount, FileFormat};
+use payouts_model::{Amount, Dialect, FileFormat};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -90,6 +90,9 @@ pub struct ManifestView {
     pub row_count: Option<u64>,
     /// The format.
     pub file_format: String,
+    /// The separator and the decimal sign, where the format leaves a choice.
+    #[serde(default)]
+    pub dialect: Option<Dialect>,
     /// The file.
     #[serde(default)]
     pub files: Vec<FileView>,
@@ -117,7 +120,7 @@ pub struct FileView {
     pub bytes: u64,
     /// SHA-256 of them, lower-case hex.
     pub sha256: String,
-    /// What is inside, for a ZIP.
+    /// What is inside, for a ZIP or a workbook.
     #[serde(default)]
     pub entries: Vec<EntryView>,
 }
@@ -195,7 +198,9 @@ fn wide(text: &str) -> Option<i128> {
 impl ManifestView {
     /// The file's format.
     pub fn format(&self) -> Result<FileFormat, Error> {
-        FileFormat::parse(&self.file_format).ok_or_else(|| Error::Answer {
+        let format = FileFormat::parse(&self.file_format);
+        let chosen = self.dialect.and_then(|dialect| format?.with_dialect(dialect));
+        chosen.or(format).ok_or_else(|| Error::Answer {
             doing: "cannot check the file".into(),
             reason: format!("the manifest names the format '{}', which this version does not know", self.file_format),
         })

@@ -1,7 +1,9 @@
 //! Whether a file is what its manifest says: bytes, SHA-256, rows counted in the text itself, and
 //! (for `verify`) its totals added up again.
 
+mod sheet;
 mod sums;
+mod tally;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -9,14 +11,12 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use payouts_model::{Packaging, Report};
-use sha2::{Digest, Sha256};
 
 use super::{Error, ManifestView};
 use sums::Sums;
+use tally::{Tally, Tallying, tally};
 
 const BUFFER_BYTES: usize = 256 * 1024;
-/// No row that the service writes comes near it; a row must fit into memory.
-const RECORD_BYTES_MAX: u64 = 64 << 20;
 
 /// What was found in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ fn check_text(path: &Path, manifest: &ManifestView, mut sums: Option<&mut Sums<'
         Packaging::Plain if sums.is_none() => whole.data_rows(),
         Packaging::Plain => text(open(path).map_err(read)?, "", &mut sums)?.data_rows(),
         Packaging::Gzip => text(MultiGzDecoder::new(open(path).map_err(read)?), "", &mut sums)?.data_rows(),
-        Packaging::Zip => zip_rows(open(path).map_err(read)?, manifest, &mut sums)?,
+        Packaging::Zip | Packaging::Workbook => zip_rows(open(path).map_err(read)?, manifest, &mut sums)?,
     };
     same("rows", rows, manifest.row_count.unwrap_or_default())?;
     Ok(Checked { rows, bytes: whole.bytes, sha256: whole.sha256, totals: 0 })
@@ -91,108 +91,25 @@ fn same<T: PartialEq + std::fmt::Display>(what: &str, found: T, expected: T) -> 
 
 fn zip_rows(reader: BufReader<File>, manifest: &ManifestView, sums: &mut Option<&mut Sums<'_>>) -> Result<u64, Error> {
     let mut archive = zip::ZipArchive::new(reader).map_err(unpack)?;
+    let workbook = manifest.format()?.packaging == Packaging::Workbook;
     let entries = &manifest.file()?.entries;
     same("entries", archive.len(), entries.len())?;
     let mut rows = 0;
     for (index, expected) in entries.iter().enumerate() {
         let entry = archive.by_index(index).map_err(unpack)?;
         same("name of an entry", entry.name().map_err(unpack)?.as_ref(), expected.name.as_str())?;
-        let found = text(entry, &expected.name, sums)?;
+        let found = match (workbook, sheet::is_one(&expected.name)) {
+            (false, _) => text(entry, &expected.name, sums)?,
+            (true, true) => sheet::read(entry, &expected.name, manifest, sums)?,
+            (true, false) => tally(entry).map_err(unpack)?,
+        };
         let of = |what: &str| format!("{}: {what}", expected.name);
         same(&of("bytes"), found.bytes, expected.bytes)?;
         same(&of("SHA-256"), &found.sha256, &expected.sha256)?;
-        same(&of("rows"), found.data_rows(), expected.rows)?;
+        // The other parts of a workbook have no rows, and nothing is counted in them.
+        let rows_found = if workbook && !sheet::is_one(&expected.name) { 0 } else { found.data_rows() };
+        same(&of("rows"), rows_found, expected.rows)?;
         rows += expected.rows;
     }
     Ok(rows)
-}
-
-struct Tally {
-    bytes: u64,
-    lines: u64,
-    sha256: String,
-}
-
-impl Tally {
-    /// Without the header.
-    fn data_rows(&self) -> u64 {
-        self.lines.saturating_sub(1)
-    }
-}
-
-fn tally(reader: impl Read) -> io::Result<Tally> {
-    let mut reader = Tallying::new(reader);
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Ok(reader.finish()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Counts and hashes what is read through it, and counts records by the rules of RFC 4180: a line
-/// end inside of quotes ends nothing. (A CSV library would skip rows of one empty value.)
-struct Tallying<R> {
-    reader: R,
-    hasher: Sha256,
-    bytes: u64,
-    lines: u64,
-    quoted: bool,
-    line_bytes: u64,
-}
-
-impl<R: Read> Tallying<R> {
-    fn new(reader: R) -> Self {
-        Self { reader, hasher: Sha256::new(), bytes: 0, lines: 0, quoted: false, line_bytes: 0 }
-    }
-
-    fn finish(self) -> Tally {
-        let sha256 = self.hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
-        Tally { bytes: self.bytes, lines: self.lines + u64::from(self.line_bytes > 0), sha256 }
-    }
-}
-
-impl<R: Read> Read for Tallying<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        self.bytes += read as u64;
-        for &byte in &buffer[..read] {
-            self.line_bytes += 1;
-            match byte {
-                b'"' => self.quoted = !self.quoted,
-                b'\n' if !self.quoted => {
-                    self.lines += 1;
-                    self.line_bytes = 0;
-                }
-                _ => {}
-            }
-        }
-        if self.line_bytes > RECORD_BYTES_MAX {
-            let row = self.lines;
-            return Err(io::Error::other(format!("row {row} has more than {RECORD_BYTES_MAX} bytes: a quote is open")));
-        }
-        Ok(read)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rows(text: &str) -> u64 {
-        tally(text.as_bytes()).unwrap().data_rows()
-    }
-
-    #[test]
-    fn rows_are_counted_as_they_are_quoted() {
-        assert_eq!(rows("a,b\r\n"), 0);
-        assert_eq!(rows("a,b\r\n1,\"x\r\ny\"\r\n2,\"say \"\"hi\"\"\r\n\"\r\n"), 2);
-        assert_eq!(rows("a\r\n\r\n\r\n"), 2, "rows of one empty value");
-        assert_eq!(rows("a\r\n1"), 1);
-        assert_eq!(rows(""), 0);
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args as ClapArgs;
 use indicatif::ProgressBar;
-use payouts_model::{FileFormat, ReportName};
+use payouts_model::{DecimalSign, Dialect, FileFormat, ReportName, Separator};
 
 use crate::client::{Ask, Client, Event, Fetched};
 use crate::console::{self, Unit};
@@ -18,6 +18,7 @@ Examples
   payouts export payments --url http://127.0.0.1:8080 --out payments.zip
   payouts export payments --url http://127.0.0.1:8080 --out sent.csv \\
       --filter \"paymentStatus eq 'SENT' and paymentDate ge 2026-01-01 and paymentAmount gt 1000\"
+  payouts export payments --url http://127.0.0.1:8080 --out payments.xlsx
   payouts export transactionhistory --url https://payouts.example.com --out earnings.csv.gz \\
       --filter @ids.txt --select '*,payoutOrderType'
 
@@ -43,10 +44,17 @@ pub struct Args {
     /// Which rows: an OData filter, or @FILE that holds one. Without it: the last three years
     #[arg(long, value_name = "F")]
     filter: Option<String>,
-    /// csv, tsv, csv.zip, tsv.zip, csv.gz or tsv.gz [default: what the name of --out says, else
-    /// csv.zip]
+    /// csv, tsv, csv.zip, tsv.zip, csv.gz, tsv.gz, xlsx or csv.excel [default: what the name of
+    /// --out says, else csv.zip]
     #[arg(long, value_name = "F", value_parser = format)]
     format: Option<FileFormat>,
+    /// With csv.excel: comma, semicolon, tab or pipe between values [default: comma, or semicolon
+    /// with --decimal comma]
+    #[arg(long, value_name = "S")]
+    separator: Option<Separator>,
+    /// With csv.excel: point or comma before decimals [default: point]
+    #[arg(long, value_name = "S")]
+    decimal: Option<DecimalSign>,
     /// Which columns, separated by commas; * for the default ones
     #[arg(long, value_name = "C")]
     select: Option<String>,
@@ -60,7 +68,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
     /// Do not ask for a new export, fetch this one
-    #[arg(long, value_name = "ID", conflicts_with_all = ["filter", "format", "select", "time_zone"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["filter", "format", "separator", "decimal", "select", "time_zone"])]
     request: Option<String>,
 }
 
@@ -78,7 +86,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let ask = Ask {
         report: args.report,
         filter,
-        format: args.format.or_else(|| format_of(&args.out)),
+        format: with_signs(args.format.or_else(|| format_of(&args.out)), args.separator, args.decimal)?,
         select: args.select,
         time_zone: args.time_zone,
     };
@@ -101,6 +109,23 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     report(&fetched, &args.out, started);
     Ok(())
+}
+
+/// The format with the signs that were chosen for it.
+fn with_signs(
+    format: Option<FileFormat>,
+    separator: Option<Separator>,
+    decimal: Option<DecimalSign>,
+) -> Result<Option<FileFormat>, Failure> {
+    if separator.is_none() && decimal.is_none() {
+        return Ok(format);
+    }
+    let dialect = Dialect::new(separator, decimal).map_err(|e| Failure::usage(e.to_string()))?;
+    match format.and_then(|format| format.with_dialect(dialect)) {
+        Some(format) => Ok(Some(format)),
+        None => Err(Failure::usage("--separator and --decimal go with --format csv.excel alone")
+            .try_this("add --format csv.excel, or leave them out")),
+    }
 }
 
 fn check_out(out: &Path) -> Result<(), Failure> {
@@ -209,6 +234,7 @@ mod tests {
             ("a.tsv.zip", "tsv.zip"),
             ("a.zip", "csv.zip"),
             ("x/b.tsv", "tsv"),
+            ("b.XLSX", "xlsx"),
         ] {
             assert_eq!(of(name).as_deref(), Some(format), "{name}");
         }

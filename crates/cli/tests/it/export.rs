@@ -119,6 +119,11 @@ fn wrong_usage_and_no_service_are_2() {
     export(&["--url", "http://127.0.0.1:9", "--out", &out]).failed(2, &["cannot reach http://127.0.0.1:9", "--url"]);
     export(&["--url", "nowhere", "--out", &out]).failed(2, &["not the URL of a service"]);
     export(&["--url", "http://127.0.0.1:9", "--out", &folder.at("no/x.csv")]).failed(2, &["there is no folder"]);
-    export(&["--url", "http://127.0.0.1:9", "--out", &out, "--format", "xlsx"]).failed(2, &["csv.zip"]);
+    export(&["--url", "http://127.0.0.1:9", "--out", &out, "--format", "xls"])
+        .failed(2, &["csv.zip", "xlsx", "csv.excel"]);
+    let signs = |args: &[&str]| export(&[&["--url", "http://127.0.0.1:9", "--out", &out], args].concat());
+    signs(&["--format", "csv.excel", "--separator", "x"]).failed(2, &["semicolon"]);
+    signs(&["--format", "csv.excel", "--separator", "comma", "--decimal", "comma"]).failed(2, &["a comma cannot"]);
+    signs(&["--separator", "tab"]).failed(2, &["csv.excel alone"]);
     export(&["--out", &out]).failed(2, &["--url"]);
 }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod backup;
+mod browser;
 mod clients;
 mod commands;
 mod demo;
@@ -27,6 +28,7 @@ mod ranges;
 mod round_trip;
 mod secrets;
 mod serve;
+mod spreadsheets;
 mod tidy;
 mod tls;
 mod tokens;

@@ -45,7 +45,7 @@ const ALL: &[&str] = &["--filter", "payoutStatusUpdateTS ge 2000-01-01"];
 #[test]
 fn good_files_of_every_format_are_as_their_manifests_say() {
     let served = served(3000);
-    for name in ["a.csv", "a.tsv", "a.csv.gz", "a.tsv.gz", "a.zip", "a.tsv.zip"] {
+    for name in ["a.csv", "a.tsv", "a.csv.gz", "a.tsv.gz", "a.zip", "a.tsv.zip", "a.xlsx"] {
         let (file, manifest) = served.export("payments", name, ALL);
         let ran = verify(&file, &manifest).good();
         assert_eq!(ran.stdout, "");
@@ -73,7 +73,7 @@ fn good_files_of_every_format_are_as_their_manifests_say() {
 fn the_first_difference_is_said() {
     let served = served(2000);
     let (plain, plain_manifest) = served.export("payments", "a.csv", ALL);
-    for name in ["a.csv", "a.csv.gz", "a.zip"] {
+    for name in ["a.csv", "a.csv.gz", "a.zip", "a.xlsx"] {
         let (file, manifest) = served.export("payments", name, ALL);
         let good = std::fs::read(&file).unwrap();
         let mut flipped = good.clone();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use payouts_model::chunk::Beyond;
 use payouts_model::error::ErrorCode;
 use payouts_model::export::{Progress, Query};
 use payouts_model::totals::{Moment, TotalKey};
@@ -60,7 +61,7 @@ fn sums(rows: &[(&str, &str, &str, &str, &str, &str)]) -> Totals {
 
 fn packaged(totals: Totals) -> Packaged {
     let entry = Entry { name: "payments.csv".into(), bytes: 10, rows: totals.rows, sha256: "ab".into() };
-    Packaged { bytes: 5, sha256: "cd".into(), entries: vec![entry], totals }
+    Packaged { bytes: 5, sha256: "cd".into(), entries: vec![entry], totals, beyond: Beyond::default() }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use payouts_model::{Catalog, ErrorCode, FieldType, FileFormat, Report, ReportName, Status};
+use payouts_model::{Catalog, DecimalSign, ErrorCode, FieldType, FileFormat, Report, ReportName, Separator, Status};
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -298,6 +298,16 @@ fn export_parameters(report: &Report) -> Vec<Value> {
     let mut all = vec![
         query("$filter", "OData 4.01 filter over the fields of the report.", json!({"type": "string"})),
         query("fileFormat", "The file's format; a ZIP of CSV when absent.", json!({"type": "string", "enum": formats})),
+        query(
+            "separator",
+            "With csv.excel: what stands between values. A comma when absent, a semicolon if decimal is a comma.",
+            json!({"type": "string", "enum": Separator::ALL.map(|sign| sign.to_string())}),
+        ),
+        query(
+            "decimal",
+            "With csv.excel: what stands before decimals.",
+            json!({"type": "string", "enum": DecimalSign::ALL.map(|sign| sign.to_string()), "default": "point"}),
+        ),
         query("$select", "Columns by name, with commas between; * for the default set.", json!({"type": "string"})),
         query("timeZone", "The IANA time zone that rules bare dates.", json!({"type": "string", "default": "UTC"})),
         query("Multiple filters", "A whole filter, joined to the others with and.", json!({"type": "string"})),

@@ -6,7 +6,7 @@
 //! are all refused with their name.
 
 use payouts_filter::suggest;
-use payouts_model::{ErrorCode, FileFormat, Report};
+use payouts_model::{DecimalSign, Dialect, ErrorCode, FileFormat, Report, Separator};
 
 use super::error::{Detail, Error};
 
@@ -14,7 +14,8 @@ use super::error::{Detail, Error};
 pub const URL_FILTER_BYTES_MAX: usize = 64 * 1024;
 
 /// Names that an export request takes besides those of the report's fields.
-const EXPORT_NAMES: [&str; 5] = ["$filter", "fileFormat", "$select", "timeZone", "Multiple filters"];
+const EXPORT_NAMES: [&str; 7] =
+    ["$filter", "fileFormat", "separator", "decimal", "$select", "timeZone", "Multiple filters"];
 
 /// Decodes one name or value; `target` is the parameter.
 fn decode(raw: &str, what: &str, target: &str) -> Result<String, Error> {
@@ -89,22 +90,27 @@ impl ExportParams {
     /// Sorts out a raw query.
     pub fn parse(raw_query: &str, report: &Report) -> Result<Self, Error> {
         let mut params = Self::default();
-        let mut filter_bytes = 0;
-        let mut too_long = None;
-        let mut open_quote: Option<(String, usize)> = None;
+        let mut text = FilterText::default();
+        let (mut separator, mut decimal) = (None, None);
         for (name, value) in pairs(raw_query)? {
             let twice = |taken: bool| if taken { Err(came_twice(&name)) } else { Ok(()) };
             match name.to_ascii_lowercase().as_str() {
                 "$filter" => {
                     twice(params.filter.is_some())?;
-                    filter_bytes += value.len();
-                    too_long = too_long.or_else(|| beyond_the_limit(filter_bytes, &name, &value));
-                    open_quote = ends_inside_quotes(&value).then(|| (name.clone(), value.chars().count()));
+                    text.add(&name, &value);
                     params.filter = Some(value);
                 }
                 "fileformat" => {
                     twice(params.format.is_some())?;
                     params.format = Some(parse_format(&name, &value)?);
+                }
+                "separator" => {
+                    twice(separator.is_some())?;
+                    separator = Some(parse_sign::<Separator>(&name, &value)?);
+                }
+                "decimal" => {
+                    twice(decimal.is_some())?;
+                    decimal = Some(parse_sign::<DecimalSign>(&name, &value)?);
                 }
                 "$select" => {
                     twice(params.select.is_some())?;
@@ -115,21 +121,41 @@ impl ExportParams {
                     params.time_zone = Some(value);
                 }
                 _ if payouts_filter::request::takes(report, &name) => {
-                    filter_bytes += value.len();
-                    too_long = too_long.or_else(|| beyond_the_limit(filter_bytes, &name, &value));
-                    open_quote = ends_inside_quotes(&value).then(|| (name.clone(), value.chars().count()));
+                    text.add(&name, &value);
                     params.fields.push((name, value));
                 }
                 _ => {
-                    let cut = open_quote.map(|(target, offset)| cut_off(&target, offset, &name));
+                    let cut = text.open_quote.map(|(target, offset)| cut_off(&target, offset, &name));
                     return Err(cut.unwrap_or_else(|| unknown(&name, report)));
                 }
             }
         }
-        match too_long {
-            Some((target, chars)) => Err(filter_too_long(filter_bytes, &target, chars)),
+        params.format = with_signs(params.format, separator, decimal)?;
+        match text.too_long {
+            Some((target, chars)) => Err(filter_too_long(text.bytes, &target, chars)),
             None => Ok(params),
         }
+    }
+}
+
+/// What was seen of the filter's text so far, over all parameters.
+#[derive(Debug, Default)]
+struct FilterText {
+    bytes: usize,
+    /// The parameter that crossed the limit, and how many characters it has.
+    too_long: Option<(String, usize)>,
+    /// The last parameter, if it ended inside quotes, and where.
+    open_quote: Option<(String, usize)>,
+}
+
+impl FilterText {
+    fn add(&mut self, name: &str, value: &str) {
+        self.bytes += value.len();
+        let here = || (name.to_owned(), value.chars().count());
+        if self.too_long.is_none() && self.bytes > URL_FILTER_BYTES_MAX {
+            self.too_long = Some(here());
+        }
+        self.open_quote = ends_inside_quotes(value).then(here);
     }
 }
 
@@ -202,6 +228,31 @@ fn parse_format(name: &str, value: &str) -> Result<FileFormat, Error> {
     })
 }
 
+fn parse_sign<T: std::str::FromStr<Err = String>>(name: &str, value: &str) -> Result<T, Error> {
+    let invalid = |message: String| Error::new(ErrorCode::InvalidParameter, format!("{message}.")).target(name);
+    value.parse().map_err(invalid)
+}
+
+/// The format with the signs that were chosen for it.
+fn with_signs(
+    format: Option<FileFormat>,
+    separator: Option<Separator>,
+    decimal: Option<DecimalSign>,
+) -> Result<Option<FileFormat>, Error> {
+    if separator.is_none() && decimal.is_none() {
+        return Ok(format);
+    }
+    let name = if separator.is_some() { "separator" } else { "decimal" };
+    let invalid = |message: String| Error::new(ErrorCode::InvalidParameter, message).target(name);
+    let dialect = Dialect::new(separator, decimal).map_err(|e| invalid(format!("Not possible: {e}.")))?;
+    match format.and_then(|format| format.with_dialect(dialect)) {
+        Some(format) => Ok(Some(format)),
+        None => {
+            Err(invalid(format!("'{name}' goes with fileFormat=csv.excel alone: no other format leaves a choice.")))
+        }
+    }
+}
+
 fn came_twice(name: &str) -> Error {
     Error::new(ErrorCode::DuplicateParameter, format!("'{name}' came more than once; it may come once.")).target(name)
 }
@@ -227,11 +278,6 @@ fn unknown_among<'a>(name: &str, names: impl Iterator<Item = &'a str>, who: &str
 /// Whether a straight single quote is open at the end: the sign of a text that a raw `&` cut off.
 fn ends_inside_quotes(value: &str) -> bool {
     value.bytes().filter(|b| *b == b'\'').count() % 2 == 1
-}
-
-/// The parameter that crosses the limit of filter text in a URL, and how many characters it has.
-fn beyond_the_limit(filter_bytes: usize, name: &str, value: &str) -> Option<(String, usize)> {
-    (filter_bytes > URL_FILTER_BYTES_MAX).then(|| (name.to_owned(), value.chars().count()))
 }
 
 fn filter_too_long(filter_bytes: usize, target: &str, chars: usize) -> Error {
@@ -327,6 +373,39 @@ mod tests {
             (Some("FilterLimit"), Some("$filter"))
         );
         assert_eq!(long["error"]["details"][0]["length"], URL_FILTER_BYTES_MAX);
+    }
+
+    #[test]
+    fn signs_go_with_the_profile_for_spreadsheets() {
+        let catalog = payouts_model::Catalog::builtin();
+        let report = catalog.report(payouts_model::ReportName::Payments);
+        let parse = |raw: &str| ExportParams::parse(raw, report);
+        for (raw, separator, decimal) in [
+            ("fileFormat=csv.excel", Separator::Comma, DecimalSign::Point),
+            ("fileFormat=csv.excel&decimal=,", Separator::Semicolon, DecimalSign::Comma),
+            ("Separator=%09&FILEFORMAT=.CSV.Excel", Separator::Tab, DecimalSign::Point),
+            ("separator=pipe&fileFormat=csv.excel&decimal=Comma", Separator::Pipe, DecimalSign::Comma),
+        ] {
+            let dialect = parse(raw).unwrap().format.unwrap().text.dialect();
+            assert_eq!(dialect, Some(Dialect { separator, decimal }), "{raw}");
+        }
+        for (raw, target, says) in [
+            ("fileFormat=csv.excel&separator=x", "separator", "comma, semicolon, tab, pipe"),
+            ("fileFormat=csv.excel&separator=", "separator", "''"),
+            ("fileFormat=csv.excel&decimal=;", "decimal", "point, comma"),
+            ("fileFormat=csv.excel&separator=,&decimal=,", "separator", "semicolon, tab or pipe"),
+            ("fileFormat=csv&separator=;", "separator", "csv.excel"),
+            ("decimal=comma", "decimal", "csv.excel"),
+            ("fileFormat=xlsx&decimal=comma", "decimal", "csv.excel"),
+        ] {
+            let error = parse(raw).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidParameter, "{raw}");
+            let error = &body(&error)["error"];
+            assert_eq!(error["target"], target, "{raw}");
+            assert!(error["message"].as_str().unwrap().contains(says), "{raw}: {error}");
+        }
+        let twice = parse("fileFormat=csv.excel&separator=;&Separator=;").unwrap_err();
+        assert_eq!(twice.code(), ErrorCode::DuplicateParameter);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use payouts_blob::BlobName;
-use payouts_model::{Export, Status, Timestamp};
+use payouts_model::chunk::Beyond;
+use payouts_model::sheet::{DIGITS_MAX, TEXT_UNITS_MAX};
+use payouts_model::{Export, Status, Timestamp, Warning};
 use payouts_package::Packaged;
 use payouts_package::manifest::{Extras, Manifest};
 use payouts_store::{Claim, Completion, LetGo};
@@ -98,12 +100,13 @@ async fn publish(app: &Arc<App>, claim: &Claim, packaged: Packaged, trail: Trail
     let export = &claim.export;
     let file = packaged.file_info(claim.fence, export.query.format, download_name(export));
     let reproducible_until = reproducible_until(app, export);
-    let extras = Extras { reproducible_until, ..trail.into_extras(true) };
+    let warnings = beyond(packaged.beyond);
+    let extras = Extras { reproducible_until, warnings: warnings.clone(), ..trail.into_extras(true) };
     let manifest = Manifest::completed(export, &packaged, &file.download_name, extras).to_json();
     let (rows, size_bytes) = (file.rows, file.size_bytes);
     let now = app.clock.now();
     let file_expires_at = now.plus_ms(app.config.retention.file_days.saturating_mul(DAY_MS));
-    let completion = Completion { file, manifest, file_expires_at, reproducible_until, warnings: Vec::new() };
+    let completion = Completion { file, manifest, file_expires_at, reproducible_until, warnings };
     let mut unsure = false;
     for _ in 0..TELL_TRIES {
         let told = match app.store.complete(claim, completion.clone(), now).await {
@@ -131,6 +134,26 @@ async fn publish(app: &Arc<App>, claim: &Claim, packaged: Packaged, trail: Trail
     // Whether it was published is unknown, so the file stays: the sweeper deletes it if not.
     error!("cannot publish: the lease is left to run out");
     Outcome::Lost
+}
+
+/// What the caller should know of values that the format could not hold as they are.
+fn beyond(Beyond { as_text, cut }: Beyond) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if as_text > 0 {
+        let message = format!(
+            "{as_text} numbers or dates are in the file as text: a spreadsheet keeps {DIGITS_MAX} digits, and days from \
+             1900-03-01 to 9999-12-31. They are exact, but its formulas leave them out. The manifest's totals have them."
+        );
+        warnings.push(Warning { code: "ValuesAsText".into(), message });
+    }
+    if cut > 0 {
+        let message = format!(
+            "{cut} texts are longer than the {TEXT_UNITS_MAX} characters of a spreadsheet's cell and end in … there. \
+             Any other format has them whole."
+        );
+        warnings.push(Warning { code: "TextsCut".into(), message });
+    }
+    warnings
 }
 
 /// Until when the data version of an Export stays readable: it was the newest when its first attempt

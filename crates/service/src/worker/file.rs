@@ -9,9 +9,10 @@ use payouts_engine::{Plan, Started};
 use payouts_faults::{Point, pass};
 use payouts_filter::{Expr, Filter};
 use payouts_ledger::Snapshot;
-use payouts_model::Report;
 use payouts_model::export::Query;
-use payouts_package::Packaged;
+use payouts_model::sheet::SheetColumn;
+use payouts_model::{Packaging, Report};
+use payouts_package::{Head, Packaged};
 use payouts_store::Claim;
 use tracing::Instrument;
 
@@ -48,7 +49,7 @@ pub(super) async fn make(
         name: BlobName::ExportFile { export: export.id, fence: claim.fence },
         format: export.query.format,
         stem: export.report.as_str(),
-        header: app.engine.header(&plan),
+        head: head(app, &plan),
         rows_expected,
         growing: app.room.begin(&export.tenant, app.store.file_bytes(&export.tenant).await?),
     };
@@ -111,6 +112,16 @@ fn plan(snapshot: Arc<Snapshot>, claim: &Claim) -> Result<Plan, Fault> {
         packaging: query.format.packaging,
         snapshot,
     })
+}
+
+/// What the file, or every part of it, begins with.
+fn head(app: &App, plan: &Plan) -> Head {
+    let fields = &plan.snapshot.report.fields;
+    let column = |&at: &usize| SheetColumn { name: fields[at].name.to_string(), kind: fields[at].kind };
+    match plan.packaging {
+        Packaging::Workbook => Head::Sheet(plan.columns.iter().map(column).collect()),
+        Packaging::Plain | Packaging::Zip | Packaging::Gzip => Head::Text(app.engine.header(plan)),
+    }
 }
 
 /// The normal form read again. It means the same whatever the time zone and the aliases are now.

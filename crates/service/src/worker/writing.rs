@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use payouts_blob::{BlobName, BlobWriter};
 use payouts_faults::{Point, reach};
 use payouts_model::{Chunk, FileFormat, Timestamp};
-use payouts_package::{Packaged, Packager};
+use payouts_package::{Head, Packaged, Packager};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::debug_span;
@@ -56,7 +56,7 @@ pub(super) struct Target {
     pub name: BlobName,
     pub format: FileFormat,
     pub stem: &'static str,
-    pub header: Vec<u8>,
+    pub head: Head,
     pub rows_expected: u64,
     /// The room that it takes while it grows.
     pub growing: Growing,
@@ -121,9 +121,9 @@ fn write(
     mut chunks: mpsc::Receiver<Message>,
     progress: &Progress,
 ) -> Result<Sealed, WriteError> {
-    let Target { name, format, stem, header, rows_expected, growing } = target;
+    let Target { name, format, stem, head, rows_expected, growing } = target;
     let sink = Metered { inner: app.blobs.create(name)?, growing };
-    let mut packager = Packager::new(format, stem, &header, sink)?.with_rows_expected(rows_expected);
+    let mut packager = Packager::new(format, stem, &head, sink)?.with_rows_expected(rows_expected);
     loop {
         match chunks.blocking_recv() {
             Some(Message::Chunk(chunk)) => {

@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 
+use payouts_model::format::dialect::unguarded;
+use payouts_model::money::ParseError;
 use payouts_model::report::{Currency, FieldRole};
 use payouts_model::totals::Sum;
-use payouts_model::{Amount, FieldType, Report};
+use payouts_model::{Amount, DecimalSign, Dialect, FieldType, Report};
 
 use super::{BUFFER_BYTES, same};
 use crate::client::{Error, ManifestView, TotalView};
@@ -36,6 +38,7 @@ type Group = [String; 5];
 pub(super) struct Sums<'a> {
     manifest: &'a ManifestView,
     separator: u8,
+    dialect: Option<Dialect>,
     amounts: Vec<AmountColumn>,
     status: Option<usize>,
     program: Option<usize>,
@@ -70,6 +73,7 @@ impl<'a> Sums<'a> {
         Ok(Self {
             manifest,
             separator: manifest.format()?.text.separator(),
+            dialect: manifest.format()?.text.dialect(),
             amounts,
             status: role(FieldRole::Status),
             program: role(FieldRole::Program),
@@ -90,30 +94,45 @@ impl<'a> Sums<'a> {
             .from_reader(reader);
         let mut row = csv::StringRecord::new();
         let header = rows.read_record(&mut row).map_err(unreadable)?;
-        let found: Vec<&str> = row.iter().collect();
+        let plain = |(at, text)| if at == 0 { str::trim_start_matches(text, '\u{feff}') } else { text };
+        let found: Vec<&str> = match self.dialect {
+            Some(_) => row.iter().enumerate().map(plain).map(unguarded).collect(),
+            None => row.iter().collect(),
+        };
         same(&of("header"), if header { found.join(",") } else { String::new() }, self.manifest.columns.join(","))?;
         let mut number = 0_u64;
         while rows.read_record(&mut row).map_err(unreadable)? {
             number += 1;
             // A row of one empty value looks like an empty line, which is no row of several columns.
-            let added = match (row.len(), self.manifest.columns.len()) {
-                (found, expected) if found != expected => Err(format!("{found} values, expected {expected}")),
-                _ => self.add_row(&row),
-            };
-            added.map_err(|what| Error::Mismatch { what: of(&format!("row {number}: {what}")) })?;
+            self.add_values(&row, row.len())
+                .map_err(|what| Error::Mismatch { what: of(&format!("row {number}: {what}")) })?;
         }
         Ok(())
     }
 
-    fn add_row(&mut self, row: &csv::StringRecord) -> Result<(), String> {
-        let text = |at: Option<usize>| at.and_then(|i| row.get(i)).unwrap_or_default();
+    /// Adds a row of so many values. The error says what is wrong in it.
+    pub fn add_values<R>(&mut self, row: &R, count: usize) -> Result<(), String>
+    where
+        R: std::ops::Index<usize> + ?Sized,
+        R::Output: AsRef<str>,
+    {
+        let expected = self.manifest.columns.len();
+        if count != expected {
+            return Err(format!("{count} values, expected {expected}"));
+        }
+        let guarded = self.dialect.is_some();
+        let text = |at: Option<usize>| {
+            let text = at.map_or("", |i| row[i].as_ref());
+            if guarded { unguarded(text) } else { text }
+        };
         let mut key = Vec::new();
         for AmountColumn { name, at, currency } in &self.amounts {
             let value = text(Some(*at));
             if value.is_empty() {
                 continue;
             }
-            let amount: Amount = value.parse().map_err(|e| format!("{name} '{value}' is {e}"))?;
+            let decimal = self.dialect.map_or(DecimalSign::Point, |dialect| dialect.decimal);
+            let amount = amount(value, decimal).map_err(|e| format!("{name} '{value}' is {e}"))?;
             let currency = match currency {
                 CurrencyAt::Column(at) => text(Some(*at)),
                 CurrencyAt::Constant(code) => code,
@@ -187,6 +206,15 @@ impl<'a> Sums<'a> {
             }
         }
         Ok(found.len() as u64)
+    }
+}
+
+/// An amount with the decimal sign that the file uses.
+fn amount(text: &str, decimal: DecimalSign) -> Result<Amount, ParseError> {
+    match decimal {
+        DecimalSign::Point => text.parse(),
+        DecimalSign::Comma if text.contains('.') => Err(ParseError::Syntax),
+        DecimalSign::Comma => text.replace(',', ".").parse(),
     }
 }
 

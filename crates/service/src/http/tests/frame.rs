@@ -21,7 +21,7 @@ async fn every_answer_has_an_id_and_every_error_its_code() {
         (Method::PUT, "/v1.0/payouts/payments".to_owned(), "t/a", 405, "MethodNotAllowed"),
         (Method::GET, "/v1.0/payouts/payments/preview".to_owned(), "t/a", 405, "MethodNotAllowed"),
         (Method::POST, "/v1.0/payouts/payments?$filter=a&$filter=b".to_owned(), "t/a", 400, "DuplicateParameter"),
-        (Method::POST, "/v1.0/payouts/payments?fileformat=xlsx".to_owned(), "t/a", 400, "InvalidFileFormat"),
+        (Method::POST, "/v1.0/payouts/payments?fileformat=xls".to_owned(), "t/a", 400, "InvalidFileFormat"),
         (Method::POST, "/v1.0/payouts/payments?filter=x".to_owned(), "t/a", 400, "UnknownParameter"),
         (Method::POST, "/v1.0/payouts/payments?$filter=%ff".to_owned(), "t/a", 400, "InvalidParameter"),
         (

@@ -1,7 +1,7 @@
 //! A request as text to take elsewhere: the filter, a `curl` line, a `payouts export` line. The token
 //! is `$PAYOUTS_TOKEN` in both lines, never a token. Each line asks for the same again.
 
-use payouts_model::{Export, Report};
+use payouts_model::{Dialect, Export, Report};
 use serde_json::json;
 
 use crate::http::base_url::BaseUrl;
@@ -48,6 +48,9 @@ fn curl(
     let url = base.join(&request_path(export.report));
     let long = filter.len() > URL_FILTER_BYTES_MAX;
     let mut parts = vec![format!("fileFormat={format}")];
+    if let Some(Dialect { separator, decimal }) = export.query.format.text.dialect() {
+        parts.extend([format!("separator={separator}"), format!("decimal={decimal}")]);
+    }
     parts.extend(select.map(|select| format!("$select={select}")));
     parts.extend(time_zone.map(|zone| format!("timeZone={zone}")));
     let token = "-H \"Authorization: Bearer $PAYOUTS_TOKEN\"";
@@ -86,6 +89,9 @@ fn command(
     }
     lines.extend(select.map(|select| format!("--select {}", quoted(select))));
     lines.extend(time_zone.map(|zone| format!("--time-zone {}", quoted(zone))));
+    if let Some(Dialect { separator, decimal }) = export.query.format.text.dialect() {
+        lines.push(format!("--separator {separator} --decimal {decimal}"));
+    }
     lines.push(format!("--format {format} --out {}.{ending}", export.report));
     lines.join(" \\\n  ")
 }
