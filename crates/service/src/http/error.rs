@@ -42,8 +42,8 @@ pub struct Detail {
 #[derive(Clone, Debug)]
 pub struct Error {
     code: ErrorCode,
-    message: String,
-    target: Option<String>,
+    message: Box<str>,
+    target: Option<Box<str>>,
     details: Vec<Detail>,
     headers: Vec<(HeaderName, HeaderValue)>,
     limit: Option<&'static str>,
@@ -55,7 +55,7 @@ impl Error {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: message.into().into_boxed_str(),
             target: None,
             details: Vec::new(),
             headers: Vec::new(),
@@ -94,7 +94,7 @@ impl Error {
     /// What the refusal is about: a parameter, a header.
     #[must_use]
     pub fn target(mut self, target: impl Into<String>) -> Self {
-        self.target = Some(target.into());
+        self.target = Some(target.into().into_boxed_str());
         self
     }
 
@@ -148,8 +148,8 @@ impl Error {
     pub fn body(&self, request_id: &str) -> Bytes {
         let general = self.target.as_ref().filter(|_| self.details.is_empty()).map(|target| Detail {
             code: self.code.to_string(),
-            message: self.message.clone(),
-            target: target.clone(),
+            message: self.message.to_string(),
+            target: target.to_string(),
             ..Detail::default()
         });
         let details = general.as_ref().map_or(self.details.as_slice(), std::slice::from_ref);

@@ -3,7 +3,7 @@
 //!
 //! Made from the table of fields ([`controls`]), pure as far as a choice goes ([`period`],
 //! [`typed`], [`selection`], [`entry`]). What it asks for goes through the code of the API
-//! ([`ask`]); it must not know how an export is made.
+//! ([`mod@ask`]); it must not know how an export is made.
 
 pub mod ask;
 pub mod check;

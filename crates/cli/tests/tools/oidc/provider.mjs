@@ -83,7 +83,7 @@ function provide() {
 async function signIn(provider, request, response) {
   const { params } = await provider.interactionDetails(request, response);
   const grant = new provider.Grant({ accountId: account, clientId: params.client_id });
-  grant.addOIDCScope('openid profile');
+  grant.addOIDCScope('openid profile Payouts.Read');
   grant.addResourceScope(resource, 'Payouts.Read');
   const result = { login: { accountId: account }, consent: { grantId: await grant.save() } };
   await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });

@@ -1,3 +1,5 @@
+//! What is typed and pasted into the form, in many spellings.
+
 use std::collections::HashMap;
 
 use payouts_model::{Catalog, ReportName};

@@ -1,3 +1,5 @@
+//! Choices into filters and back.
+
 use std::collections::HashMap;
 
 use payouts_filter::eval::{Row, eval};

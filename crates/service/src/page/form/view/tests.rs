@@ -1,3 +1,5 @@
+//! What the form shows of choices and of mistakes.
+
 use std::collections::HashMap;
 
 use payouts_model::access::Pair;
