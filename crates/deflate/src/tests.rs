@@ -106,13 +106,12 @@ fn several_blocks_are_written_and_each_has_codes_of_its_own() {
     let mut tokens = Vec::new();
     matches::Finder::default().find(&text, &starts, 1, &mut tokens);
     assert!(tokens.len() > 2 * TOKENS_PER_BLOCK, "{} tokens", tokens.len());
-    // Letters first and digits after: one table for both would need a bit more for each. The block
-    // with both of them, and codes for symbols that its sample did not show, cost some percent.
+    // Letters first and digits after: one table for both would need a bit more for each.
     let letters: String = (0..70_000_u32).map(|i| format!("same,{}\r\n", letters_of(i))).collect();
     let both = [letters.as_bytes(), &text].concat();
     let (one, other) = (check(letters.as_bytes(), &lines(letters.as_bytes()), 1), check(&text, &starts, 1));
     let together = check(&both, &lines(&both), 1);
-    assert!(together < (one + other) * 103 / 100, "{together} bytes, {one} and {other} alone");
+    assert!(together < (one + other) * 102 / 100, "{together} bytes, {one} and {other} alone");
 }
 
 fn letters_of(i: u32) -> String {
