@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let begin = Instant::now();
     let (mut rows, mut text, mut packed) = (0_u64, 0_u64, 0_u64);
-    let mut chunks = engine.run(&plan)?;
+    let mut chunks = engine.run(&plan);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
         rows += chunk.rows;

@@ -36,11 +36,6 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Reads nothing but rows.
-    pub fn rows_only(snapshot: &Snapshot) -> Self {
-        Self::new(snapshot, &[], &[])
-    }
-
     /// The plan's columns and what their totals and the scope's last check need.
     pub fn for_file(plan: &Plan) -> Self {
         Self::new(&plan.snapshot, &plan.columns, &needed_fields(&plan.snapshot.report, &plan.columns))

@@ -32,7 +32,8 @@ use payouts_model::{Chunk, Packaging, Scope, TextFormat, Totals};
 use tracing::{Instrument, debug_span, field};
 
 use crate::layout::Layout;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{PUSHED_ROWS_MAX, Pipeline};
+use crate::scan::{How, Scan, Selection, Survey};
 
 /// What is exported. Cannot be built without a scope.
 #[derive(Clone, Debug)]
@@ -140,20 +141,28 @@ impl Engine {
         {
             return Ok(rows);
         }
+        self.select(&self.pipeline.survey(plan).await?).await.map(|selection| selection.rows)
+    }
+
+    async fn select(&self, survey: &Arc<Survey>) -> Result<Selection, Error> {
         let span = debug_span!("engine.count", rows = field::Empty);
-        let counted = async {
-            let scan = self.pipeline.plan(plan, &Layout::rows_only(&plan.snapshot)).await?;
-            self.pipeline.count(scan).await
-        };
-        let rows = counted.instrument(span.clone()).await?;
-        span.record("rows", rows);
-        Ok(rows)
+        let selection = self.pipeline.select(survey).instrument(span.clone()).await?;
+        span.record("rows", selection.rows);
+        Ok(selection)
     }
 
     /// Begins an export: its chunks as [`Engine::run`] gives them, and how many rows they have. A
-    /// small result is made at once, which tells its rows, too; only a larger one is counted.
+    /// small result is made at once, which tells its rows, too. Where many rows have to be tested,
+    /// that is done first, and what was found is used for reading.
     pub async fn start(&self, plan: &Plan) -> Result<Started, Error> {
-        let mut chunks = self.run(plan)?;
+        let survey = self.pipeline.survey(plan).await?;
+        if survey.rows_to_test() > PUSHED_ROWS_MAX {
+            let selection = Arc::new(self.select(&survey).await?);
+            let rows = selection.rows;
+            let chunks = self.chunks(plan, Some((survey, How::Known(selection))));
+            return Ok(Started { rows, chunks, complete: false });
+        }
+        let mut chunks = self.chunks(plan, Some((survey, How::Pushed)));
         let mut first = Vec::new();
         let mut ended = false;
         while first.len() < CHUNKS_AT_ONCE && !ended {
@@ -169,7 +178,11 @@ impl Engine {
 
     /// The chunks, in ledger order; deterministic. The last one, if there are any, has no rows: it
     /// brings the sums of all. Dropping the stream stops the work.
-    pub fn run(&self, plan: &Plan) -> Result<BoxStream<'static, Result<Chunk, Error>>, Error> {
+    pub fn run(&self, plan: &Plan) -> BoxStream<'static, Result<Chunk, Error>> {
+        self.chunks(plan, None)
+    }
+
+    fn chunks(&self, plan: &Plan, surveyed: Option<(Arc<Survey>, How)>) -> BoxStream<'static, Result<Chunk, Error>> {
         let layout = Layout::for_file(plan);
         let rows_per_chunk = layout.rows_per_chunk(plan.text);
         let (pipeline, plan) = (self.pipeline.clone(), plan.clone());
@@ -178,7 +191,10 @@ impl Engine {
         let span = debug_span!("engine.run", data_version, files, rows = field::Empty);
         let planning = span.clone();
         let chunks = async move {
-            let scan = pipeline.plan(&plan, &layout).await?;
+            let scan = match surveyed {
+                Some((survey, how)) => Scan::new(survey, layout.stored(), pipeline.context(), &how)?,
+                None => pipeline.plan(&plan, &layout).await?,
+            };
             let job = Arc::new(encode::ChunkJob::new(&plan, layout));
             let last = job.clone();
             let chunks = pipeline.run(scan, rows_per_chunk, move |part| job.run(&part));
@@ -191,7 +207,7 @@ impl Engine {
             rows += chunk.rows;
             span.record("rows", rows);
         });
-        Ok(chunks.boxed())
+        chunks.boxed()
     }
 
     /// What an export would hold, without making it. `id_lists` are ids of a field (an index) to

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::layout::Layout;
-use crate::scan::{Context, Footers, Scan};
+use crate::scan::{Context, Footers, How, Scan, Selection, Survey};
 use crate::{Error, Limits, Plan};
 
 /// Batches that a part of the scan may be ahead of the driver. Decoding is a fraction of the work,
@@ -37,6 +37,12 @@ const FOOTERS_BYTES: usize = 24 << 20;
 
 /// The budget counts in these.
 const BUDGET_UNIT_BYTES: usize = 64 << 10;
+
+/// Of more rows than this the filter is not pushed into the decoder.
+pub(crate) const PUSHED_ROWS_MAX: u64 = 1 << 20;
+
+/// Of more rows than this it is not remembered which ones are selected: a bit for each.
+const SELECTED_ROWS_MAX: u64 = 1 << 28;
 
 /// What a job is assumed to hold: its batches, its text and the compressed text.
 const JOB_BYTES: usize = 4 << 20;
@@ -129,37 +135,34 @@ impl Pipeline {
         self.context.clone()
     }
 
-    /// Plans a scan, on the engine's own threads: it may read the ends of files.
-    pub async fn plan(&self, plan: &Plan, layout: &Layout) -> Result<Scan, Error> {
-        let (plan, layout, context) = (plan.clone(), layout.clone(), self.context());
-        Owned(self.handle.spawn(async move { Scan::new(&plan, &layout, context) })).join().await
+    /// Looks at what a plan has to read, on the engine's own threads: it may read the ends of files.
+    pub async fn survey(&self, plan: &Plan) -> Result<Arc<Survey>, Error> {
+        let (plan, context) = (plan.clone(), self.context());
+        Owned(self.handle.spawn(async move { Survey::new(&plan, &context).map(Arc::new) })).join().await
     }
 
-    /// Counts the rows of a scan.
-    pub async fn count(&self, scan: Scan) -> Result<u64, Error> {
-        let parts = scan.parts();
-        let scan = Arc::new(scan);
-        let counts = futures::stream::iter(0..parts).map(|part| {
+    /// A scan of a plan whose rows are read once.
+    pub async fn plan(&self, plan: &Plan, layout: &Layout) -> Result<Scan, Error> {
+        let survey = self.survey(plan).await?;
+        let how = if survey.rows_to_test() > PUSHED_ROWS_MAX { How::Tested } else { How::Pushed };
+        Scan::new(survey, layout.stored(), self.context(), &how)
+    }
+
+    /// Which rows of a survey are selected, and how many. Only the columns of the filter are read.
+    pub async fn select(&self, survey: &Arc<Survey>) -> Result<Selection, Error> {
+        let few = survey.rows_to_test() <= SELECTED_ROWS_MAX;
+        let scan = Arc::new(Scan::new(survey.clone(), &[], self.context(), &How::Tested)?);
+        let selections = futures::stream::iter(0..scan.parts()).map(|part| {
             let scan = scan.clone();
-            let count = async move {
-                if let Some(rows) = scan.rows(part) {
-                    return Ok(rows);
-                }
-                let mut stream = scan.open(part)?;
-                let mut rows = 0_u64;
-                while let Some(batch) = stream.next().await {
-                    rows += batch.map_err(|e| scan.fail(e))?.num_rows() as u64;
-                }
-                Ok(rows)
-            };
-            Owned(self.handle.spawn(count)).join()
+            Owned(self.handle.spawn(async move { scan.select(part).await })).join()
         });
-        let mut counts = counts.buffered(self.threads + 1);
-        let mut rows = 0;
-        while let Some(count) = counts.next().await {
-            rows += count?;
+        let mut selections = selections.buffered(self.threads + 1);
+        let mut selection = Selection::default();
+        while let Some(selected) = selections.next().await {
+            let (rows, which) = selected?;
+            selection.add(rows, which.filter(|_| few));
         }
-        Ok(rows)
+        Ok(selection)
     }
 
     /// Runs `job` over every run of `rows_per_job` rows; the results in order.
@@ -324,11 +327,8 @@ impl Parts {
 async fn read_part(scan: Arc<Scan>, part: usize, batches: mpsc::Sender<RecordBatch>) -> Result<(), Error> {
     let mut stream = scan.open(part)?;
     while let Some(batch) = stream.next().await {
-        let mut batch = batch.map_err(|e| scan.fail(e))?;
-        if batch.num_rows() == 0 {
-            continue;
-        }
-        if scan.filtered(part) {
+        let mut batch = batch?;
+        if scan.sparse(part) {
             batch = compact(batch)?;
         }
         if batches.send(batch).await.is_err() {

@@ -205,7 +205,7 @@ mod tests {
     use crate::tests::fixture;
 
     fn located(path: &Path) -> Located {
-        super::super::locate(path).unwrap()
+        super::super::pieces::locate(path).unwrap()
     }
 
     #[test]

@@ -40,8 +40,10 @@ pub(super) struct Candidate {
     pub rows: Option<RowSelection>,
     /// About how many bytes will be read.
     pub bytes: u64,
-    /// How many rows it has, if the plan selects all of them.
-    pub whole: Option<u64>,
+    /// How many rows there are to look at.
+    pub looked_at: u64,
+    /// Whether the plan selects every row of it.
+    pub whole: bool,
 }
 
 /// Decides for the files of one plan.
@@ -135,7 +137,9 @@ fn candidate(
 ) -> Option<Candidate> {
     let bytes = about.compressed_size().unsigned_abs();
     let rows = place.end - place.start;
-    let Some(ranges) = ranges else { return Some(Candidate { group, rows: None, bytes, whole: None }) };
+    let Some(ranges) = ranges else {
+        return Some(Candidate { group, rows: None, bytes, looked_at: rows, whole: false });
+    };
     let first = ranges.partition_point(|r| r.end <= place.start);
     let mut selectors = Vec::new();
     let mut at = place.start;
@@ -156,7 +160,8 @@ fn candidate(
         selectors.push(RowSelector::skip((place.end - at) as usize));
     }
     let bytes = bytes.saturating_mul(selected) / rows;
-    Some(Candidate { group, rows: (selected < rows).then(|| RowSelection::from(selectors)), bytes, whole: None })
+    let some = (selected < rows).then(|| RowSelection::from(selectors));
+    Some(Candidate { group, rows: some, bytes, looked_at: selected, whole: false })
 }
 
 /// Row groups of one file, as the pruning predicate asks about them.
@@ -188,10 +193,7 @@ impl Groups<'_> {
         match denial.prune(self) {
             Ok(may_deny) => {
                 for (candidate, may_deny) in candidates.iter_mut().zip(may_deny) {
-                    if !may_deny && candidate.rows.is_none() {
-                        let rows = self.footer.metadata.row_group(candidate.group).num_rows();
-                        candidate.whole = Some(rows.unsigned_abs());
-                    }
+                    candidate.whole = !may_deny && candidate.rows.is_none();
                 }
             }
             Err(error) => tracing::debug!(%error, "row groups are not known to be whole"),

@@ -17,6 +17,7 @@ use payouts_ledger::{ColumnSource, DataFile, Marks, ReadAs, Snapshot};
 use payouts_model::{Catalog, Chunk, FieldType, Packaging, Report, ReportName, Scope, TextFormat, Timestamp};
 use tempfile::TempDir;
 
+use crate::scan::How;
 use crate::{Engine, Error, Limits, Plan};
 
 static REPORT: LazyLock<Arc<Report>> = LazyLock::new(|| Catalog::builtin().report(ReportName::Payments).clone());
@@ -238,12 +239,29 @@ pub fn engine(threads: usize) -> Engine {
 
 /// Everything that a plan gives.
 pub async fn collect(engine: &Engine, plan: &Plan) -> Result<Vec<Chunk>, Error> {
-    let mut stream = engine.run(plan)?;
-    let mut chunks = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        chunks.push(chunk?);
+    futures::TryStreamExt::try_collect(engine.run(plan)).await
+}
+
+/// Everything that a plan gives: the same, however the selected rows are told from the others.
+pub async fn collect_every_way(engine: &Engine, plan: &Plan) -> Result<Vec<Chunk>, Error> {
+    let mut given: Option<Vec<Chunk>> = None;
+    let survey = engine.pipeline.survey(plan).await?;
+    let known = Arc::new(engine.pipeline.select(&survey).await?);
+    let rows = known.rows;
+    for how in [How::Pushed, How::Tested, How::Known(known)] {
+        let mut stream = engine.chunks(plan, Some((survey.clone(), how.clone())));
+        let mut chunks = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            chunks.push(chunk?);
+        }
+        let texts = |chunks: &[Chunk]| chunks.iter().map(|c| (c.rows, c.text.clone())).collect::<Vec<_>>();
+        assert_eq!(chunks.iter().map(|c| c.rows).sum::<u64>(), rows, "{how:?}");
+        if let Some(given) = &given {
+            assert_eq!(texts(given), texts(&chunks), "{how:?}");
+        }
+        given = Some(chunks);
     }
-    Ok(chunks)
+    Ok(given.expect("there are ways"))
 }
 
 /// The text of chunks as records.

@@ -1,5 +1,7 @@
 //! One participant's export touches little of the table.
 
+use std::sync::Arc;
+
 use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use futures::StreamExt;
@@ -8,10 +10,10 @@ use payouts_filter::ast::{Collation, Value};
 use payouts_model::access::Pair;
 use payouts_model::{ParticipantId, Scope};
 
-use super::fixture::{collect, engine, field, plan, records, table_of, value, with_hints};
+use super::fixture::{collect, collect_every_way, engine, field, plan, records, table_of, value, with_hints};
 use crate::Plan;
 use crate::layout::Layout;
-use crate::scan::Scan;
+use crate::scan::{How, Scan, Survey};
 
 #[derive(Debug, Default)]
 struct Touched {
@@ -22,7 +24,9 @@ struct Touched {
 
 async fn touched(plan: &Plan) -> (Touched, String) {
     let engine = engine(1);
-    let scan = Scan::new(plan, &Layout::for_file(plan), engine.pipeline.context()).unwrap();
+    let context = engine.pipeline.context();
+    let survey = Arc::new(Survey::new(plan, &context).unwrap());
+    let scan = Scan::new(survey, Layout::for_file(plan).stored(), context, &How::Pushed).unwrap();
     let mut touched = Touched::default();
     for part in 0..scan.parts() {
         let mut stream = scan.open(part).unwrap();
@@ -30,7 +34,7 @@ async fn touched(plan: &Plan) -> (Touched, String) {
             touched.rows += batch.unwrap().num_rows();
         }
     }
-    let Some(exec) = scan.filtering() else { return (touched, String::new()) };
+    let Some(exec) = scan.pushing() else { return (touched, String::new()) };
     for metric in exec.metrics().unwrap().iter() {
         let MetricValue::PruningMetrics { name, pruning_metrics } = metric.value() else {
             continue;
@@ -173,7 +177,7 @@ async fn hints_lose_no_row() {
             ] {
                 let with = plan(&hinted, predicate.clone(), scope.clone());
                 let without = plan(&table.snapshot, predicate, scope);
-                let found = records(&collect(&engine, &with).await.unwrap());
+                let found = records(&collect_every_way(&engine, &with).await.unwrap());
                 assert_eq!(
                     found,
                     records(&collect(&engine, &without).await.unwrap()),

@@ -97,7 +97,7 @@ async fn a_row_outside_the_scope_is_never_given_out() {
             .into_iter()
             .collect();
     let guard = std::sync::Arc::new(TotalsPlan::new(&layout, &plan.columns, &narrow, None));
-    let scan = crate::scan::Scan::new(&plan, &layout, engine(1).pipeline.context()).unwrap();
+    let scan = engine(1).pipeline.plan(&plan, &layout).await.unwrap();
     let mut stream = scan.open(0).unwrap();
     let batch = futures::StreamExt::next(&mut stream).await.unwrap().unwrap();
     assert!(Adder::new(&guard).add(&layout.read(&batch.slice(0, 10)).unwrap()).is_ok());
