@@ -34,6 +34,8 @@ FILTERS = [
 FORMATS = ["csv", "tsv", "csv.gz", "csv.zip", ""]
 # The first digits of the payment ids that imports of these tools bring in.
 IMPORTED = 7_700_000_000_000
+# As many as are looked at side by side: all filters at a few versions. All of them would not fit into memory.
+ANSWERS_MAX = 30
 
 
 class Gone(Exception):
@@ -189,7 +191,7 @@ class Oracle:
 
     def __init__(self, data):
         self.table = pathlib.Path(data) / "ledger" / "payments"
-        self.known = {}
+        self.known = collections.OrderedDict()
 
     def commits(self):
         return sorted((self.table / "_delta_log").glob("*.json"))
@@ -215,7 +217,10 @@ class Oracle:
             db = duckdb.connect()
             db.execute("SET TimeZone='UTC'")
             rows = db.execute(f"SELECT {columns} FROM read_parquet([{names}]) WHERE {where}").fetchall()
+            if len(self.known) == ANSWERS_MAX:
+                self.known.popitem(last=False)
             self.known[version, where] = sorted(tuple(shown(v) for v in row) for row in rows)
+        self.known.move_to_end((version, where))
         return self.known[version, where]
 
     def imported(self, number):
