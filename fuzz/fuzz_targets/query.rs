@@ -60,10 +60,16 @@ fn check_refusal(error: &Error, sent: &[(String, String)]) {
     }
 }
 
+/// A name without what people paste in front of it.
+fn bare(name: &str) -> &str {
+    let name = name.trim();
+    name.strip_prefix('?').map_or(name, bare)
+}
+
 /// The names and values, by another reader.
 fn check_pairs(raw: &str, read: &[(String, String)]) {
     let other: Vec<(String, String)> = form_urlencoded::parse(raw.as_bytes())
-        .map(|(name, value)| (name.trim_start_matches('?').trim().to_owned(), value.into_owned()))
+        .map(|(name, value)| (bare(&name).to_owned(), value.into_owned()))
         .collect();
     assert_eq!(read, other, "{raw}");
 }

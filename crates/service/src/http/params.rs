@@ -48,14 +48,14 @@ fn decode(raw: &str, what: &str, target: &str) -> Result<String, Error> {
 }
 
 /// The decoded names and values of a raw query, in their order. Empty pieces are skipped; a piece
-/// without `=` is a name with an empty value; question marks before a name are a habit of clients
-/// that paste `?$filter=…`.
+/// without `=` is a name with an empty value; question marks before a name, with blanks or without,
+/// are a habit of clients that paste `?$filter=…`.
 pub fn pairs(raw_query: &str) -> Result<Vec<(String, String)>, Error> {
     let mut pairs = Vec::new();
     for (at, piece) in raw_query.split('&').enumerate().filter(|(_, p)| !p.is_empty()) {
         let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
         let name = decode(name, &format!("the name of parameter {}", at + 1), name)?;
-        let name = name.trim_start_matches('?').trim();
+        let name = name.trim_start_matches(|c: char| c == '?' || c.is_whitespace()).trim_end();
         let value = decode(value, &format!("the value of '{}'", shown(name)), name)?;
         pairs.push((name.to_owned(), value));
     }
@@ -337,6 +337,13 @@ mod tests {
             ("a&&$top", "$top", ""),
         ] {
             assert_eq!(one(raw), (name.to_owned(), value.to_owned()), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_was_read_reads_the_same_again() {
+        for raw in ["?$filter=1", "??$filter=1", "+?$filter=1", "%3F+%3F%20$filter+=1", "%C2%A0?$filter=1"] {
+            assert_eq!(one(raw), ("$filter".to_owned(), "1".to_owned()), "{raw}");
         }
     }
 

@@ -89,19 +89,23 @@ pub fn parse(text: &str, size: u64) -> Wanted {
         return Wanted::Whole;
     }
     let Some((first, last)) = set.split_once('-') else { return Wanted::Whole };
+    // Digits without leading zeros, however many there are.
     let number = |text: &str| {
         let text = text.trim();
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        // A number too large for any file is as good as the largest.
-        digits.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
+        digits.then(|| text.trim_start_matches('0').to_owned())
     };
+    // What is too large for any file is as good as the largest.
+    let bytes = |digits: &str| if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u64::MAX) };
     match (number(first), number(last)) {
-        (None, Some(suffix)) if first.trim().is_empty() => match suffix.min(size) {
+        (None, Some(suffix)) if first.trim().is_empty() => match bytes(&suffix).min(size) {
             0 => Wanted::Unsatisfiable,
             suffix => Wanted::Part(size - suffix..size),
         },
-        (Some(first), None) if last.trim().is_empty() => from(first, size, size),
-        (Some(first), Some(last)) if first <= last => from(first, last.saturating_add(1).min(size), size),
+        (Some(first), None) if last.trim().is_empty() => from(bytes(&first), size, size),
+        (Some(first), Some(last)) if (first.len(), &first) <= (last.len(), &last) => {
+            from(bytes(&first), bytes(&last).saturating_add(1).min(size), size)
+        }
         _ => Wanted::Whole,
     }
 }
@@ -150,6 +154,9 @@ mod tests {
             ("bytes=99999999999999999999999-", Wanted::Unsatisfiable),
             ("bytes=-0", Wanted::Unsatisfiable),
             ("bytes=9-1", Wanted::Whole),
+            ("bytes=0009-00010", Wanted::Part(9..11)),
+            ("bytes=99999999999999999999999-18446744073709551616", Wanted::Whole),
+            ("bytes=18446744073709551616-99999999999999999999999", Wanted::Unsatisfiable),
             ("bytes=0-1,5-6", Wanted::Whole),
             ("rows=0-1", Wanted::Whole),
             ("bytes=", Wanted::Whole),
