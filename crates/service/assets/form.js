@@ -127,6 +127,8 @@
   const preview = later(250, async (signal) => {
     area.setAttribute('aria-busy', 'true');
     const { content, failed, retry } = await post('/preview/panel', signal);
+    await shared().still?.();
+    if (signal.aborted) return;
     area.removeAttribute('aria-busy');
     if (failed) {
       note(failed, 'warn');
@@ -142,19 +144,20 @@
       shared().localise?.(days.parentElement);
     }
     if (content.html === undefined) {
-      note(rest[0] ?? 'The preview comes when what is marked is set right.');
-      said.textContent = content.problems[0]?.message ?? '';
+      withoutPreview(content.problems, rest);
       return;
     }
     // A menu that is open, or has the focus, stays where it is.
-    const focused = document.activeElement?.id === 'chart';
-    const open = $$('details', panel).map((d) => d.open);
-    panel.innerHTML = content.html;
-    $$('details', panel).forEach((d, i) => { d.open = open[i] ?? false; });
-    shared().localise?.(panel);
-    if (focused) document.getElementById('chart')?.focus();
+    if (shared().put(panel, content.html)) area.querySelector('h2').focus();
     if (said.textContent !== content.said) said.textContent = content.said;
   });
+
+  /** What was shown is not what is chosen now. */
+  function withoutPreview(problems, rest) {
+    area.removeAttribute('aria-busy');
+    note(rest[0] ?? 'The preview comes when what is marked is set right.');
+    said.textContent = problems[0]?.message ?? '';
+  }
 
   // ---- The controls and the filter ---------------------------------------------------------------
 
@@ -172,10 +175,14 @@
   }
 
   const check = later(300, async (signal) => {
-    const { content } = await post('/form/check', signal);
-    if (!content || !byFilter()) return;
-    setProblems(content.problem ? [content.problem] : []);
-    if (content.problem) return;
+    const { content, failed } = await post('/form/check', signal);
+    await shared().still?.();
+    if (signal.aborted || !byFilter()) return;
+    // The preview says what keeps the service from answering, and tries again.
+    if (failed) { preview(0); return; }
+    const problems = content.problem ? [content.problem] : [];
+    const beside = setProblems(problems);
+    if (content.problem) { withoutPreview(problems, beside); return; }
     rest(!content.expressible);
     if (content.controls) putControls(content.controls);
     preview(0);
@@ -197,6 +204,7 @@
   function typed() {
     use(true);
     preview.stop();
+    area.setAttribute('aria-busy', 'true');
     check();
   }
 
@@ -211,6 +219,9 @@
     }
     const hint = document.getElementById('amounts-hint');
     if (hint) hint.hidden = Boolean(currency.value);
+    const format = document.getElementById('format').value;
+    document.getElementById('signs').classList.toggle('needed', format === 'csv.excel');
+    document.getElementById('format-hint').classList.toggle('needed', format === '');
     for (const pick of $$('details.pick', form())) summarise(pick);
   }
 
@@ -234,7 +245,8 @@
 
   const find = later(200, async (signal) => {
     const { content } = await post('/form/participants', signal);
-    if (typeof content !== 'string') return;
+    await shared().still?.();
+    if (signal.aborted || typeof content !== 'string') return;
     document.getElementById('participants').innerHTML = content;
     settle();
   });
@@ -248,6 +260,8 @@
       for (const name of ['use', 'filter', 'date', 'columns', 'column', 'currency', 'least', 'greatest']) body.delete(name);
     });
     if (failed) { location.href = `${root}/?report=${report}`; return; }
+    await shared().still?.();
+    if (signal.aborted) return;
     slot.innerHTML = content;
     begin();
     $(`[data-report="${report}"]`, slot).focus();
@@ -271,7 +285,12 @@
     if (target.name === 'key' || target.name === 'csrf') return;
     if (target.closest('#controls')) use(false);
     settle();
-    if (target.name === 'format') return;
+    // A comma cannot be both; the one that was chosen last stays.
+    const [separator, decimal] = ['separator', 'decimal'].map((id) => document.getElementById(id));
+    if (separator.value === 'comma' && decimal.value === 'comma') {
+      if (target === separator) decimal.value = 'point'; else separator.value = 'semicolon';
+    }
+    if (['format', 'separator', 'decimal'].includes(target.name)) return;
     // What is written comes with every letter, what is ticked at once.
     preview(event.type === 'input' && target.matches('textarea, input:not([type="checkbox"], [type="radio"])') ? 400 : 60);
   }

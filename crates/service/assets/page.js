@@ -54,8 +54,9 @@
       data.textContent = amount(data.value, data.dataset.currency ?? '');
       data.dataset.local = '';
     }
-    for (const data of $$('data:not(.amount):not([data-local])', within)) {
-      if (/^\d{1,15}$/.test(data.value)) data.textContent = counts.format(Number(data.value));
+    for (const data of $$('data:not(.amount):not([data-local]), .number:not([data-local])', within)) {
+      const digits = data.value ?? data.textContent.replaceAll(',', '');
+      if (/^\d{1,15}$/.test(digits)) data.textContent = counts.format(Number(digits));
       data.dataset.local = '';
     }
     for (const words of $$('.words:not([data-local])', within)) {
@@ -66,14 +67,16 @@
 
   // ---- Telling --------------------------------------------------------------------------------
 
-  const toast = $('#toast');
-  let toastTimer;
+  const toasts = $('#toasts');
+  /** Says something for a while. What was said before stays as long as it would have. */
   function tell(text) {
-    if (!toast) return;
-    toast.hidden = false;
+    if (!toasts) return;
+    const toast = document.createElement('p');
+    toast.className = 'toast';
     toast.textContent = text;
-    clearTimeout(toastTimer);
-    toastTimer = setTimeout(() => { toast.hidden = true; toast.textContent = ''; }, 5000);
+    toasts.append(toast);
+    while (toasts.childElementCount > 3) toasts.firstElementChild.remove();
+    setTimeout(() => toast.remove(), 8000);
   }
 
   /** Sends a form without leaving the page. Answers why it was refused, or null. */
@@ -91,133 +94,180 @@
     return $('main p', page)?.textContent ?? `It did not work (${answer.status}).`;
   }
 
-  // ---- The list -------------------------------------------------------------------------------
+  // ---- Changing what is there -------------------------------------------------------------------
 
-  const list = $('#requests');
-  const state = { query: list?.dataset.query ?? '', seen: list?.dataset.seen ?? '', source: null, timer: null, asking: null };
-
-  function rowOf(html) {
-    const holder = document.createElement('template');
-    holder.innerHTML = html;
-    return holder.content.firstElementChild;
+  let pressed = false;
+  let waiting = [];
+  /** Does it as soon as no button is pressed: what is under the pointer stays there until it is released. */
+  function whenStill(act) {
+    if (pressed) waiting.push(act); else act();
   }
-
-  /** Puts a row in another one's place; what had the focus, and what was open, stays so. */
-  function replaceRow(old, row) {
-    const act = old.contains(document.activeElement) ? document.activeElement.dataset.act ?? document.activeElement.textContent : null;
-    const open = $('details.menu', old)?.open;
-    localise(row);
-    old.replaceWith(row);
-    if (open) $('details.menu', row).open = true;
-    if (act !== null) {
-      const same = $$('a, button, summary', row).find((e) => (e.dataset.act ?? e.textContent) === act);
-      (same ?? $('a', row)).focus();
-    }
-    const [was, is] = [old.dataset.status, row.dataset.status];
-    if (was !== is && is === 'Completed') tell(`Ready: ${row.dataset.what}`);
-    if (was !== is && is === 'Failed') tell(`Failed: ${row.dataset.what}`);
-    if (was !== is && list.hasAttribute('data-moving') && (is === 'Completed' || is === 'Failed')) location.reload();
+  const still = () => new Promise(whenStill);
+  function released() {
+    // The click comes between this and what follows.
+    setTimeout(() => {
+      pressed = false;
+      for (const act of waiting.splice(0)) act();
+    });
   }
+  addEventListener('pointerdown', (event) => {
+    pressed = Boolean(event.target.closest?.('a, button, summary, label, input[type="checkbox"], input[type="radio"]'));
+  }, true);
+  addEventListener('pointermove', (event) => { if (pressed && event.buttons === 0) released(); }, true);
+  for (const end of ['pointerup', 'pointercancel']) addEventListener(end, released, true);
+  addEventListener('blur', released);
 
-  function change({ seen, count, order, rows }) {
-    state.seen = seen;
-    const one = list.hasAttribute('data-one');
-    const holder = $('#rows');
-    if (one) {
-      const own = holder.firstElementChild;
-      if (!order.includes(own.dataset.id)) { location.reload(); return; }
-      const html = rows[own.dataset.id];
-      if (html) replaceRow(own, rowOf(html));
+  const keyOf = (node) => node.dataset?.id ?? node.dataset?.key ?? node.id ?? '';
+  const alike = (a, b) => a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
+
+  /**
+   * Makes `old` what `fresh` is, node by node. What stays is the same node as before: it keeps the
+   * focus, an open menu stays open, and whoever is about to press it does.
+   */
+  function morph(old, fresh) {
+    if (fresh.dataset?.kept !== undefined) return;
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      if (old.data !== fresh.data) old.data = fresh.data;
       return;
     }
-    // From none to some, or the other way round, other parts change too.
-    if ((order.length === 0) !== (holder.childElementCount === 0)) { refresh(); return; }
-    const known = new Map([...holder.children].map((row) => [row.dataset.id, row]));
-    if (order.some((id) => !known.has(id) && !rows[id])) { refresh(); return; }
-    for (const [id, row] of known) if (!order.includes(id)) row.remove();
-    let before = holder.firstElementChild;
-    for (const id of order) {
-      let row = known.get(id);
-      if (!row) {
-        row = rowOf(rows[id]);
-        row.classList.add('new');
-        localise(row);
-        holder.insertBefore(row, before);
-        continue;
-      }
-      if (row !== before) holder.insertBefore(row, before);
-      before = row.nextElementSibling;
-      if (rows[id]) replaceRow(row, rowOf(rows[id]));
-    }
-    const number = $('#count > span');
-    if (number) number.textContent = count;
+    const own = (name) => name === 'open' && old.nodeName === 'DETAILS';
+    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !own(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && !own(name)) old.setAttribute(name, value);
+    morphChildren(old, fresh);
   }
 
-  /** Asks for the list anew. */
-  async function refresh() {
-    if (!list.dataset.part) { location.reload(); return; }
-    state.asking?.abort();
-    const asking = state.asking = new AbortController();
+  function morphChildren(old, fresh) {
+    const rest = [...old.childNodes];
+    const pairs = [...fresh.childNodes].map((node) => {
+      const at = rest.findIndex((own) => alike(own, node));
+      return [at < 0 ? null : rest.splice(at, 1)[0], node];
+    });
+    for (const gone of rest) gone.remove();
+    let at = old.firstChild;
+    for (const [own, node] of pairs) {
+      if (!own) { old.insertBefore(node, at); continue; }
+      if (own === at) at = at.nextSibling; else old.insertBefore(own, at);
+      morph(own, node);
+    }
+  }
+
+  function parsed(html) {
+    const holder = document.createElement('template');
+    holder.innerHTML = html;
+    localise(holder.content);
+    return holder.content;
+  }
+
+  /** Puts HTML in the place of what an element holds. */
+  function put(element, html) {
+    const focused = element.contains(document.activeElement);
+    morphChildren(element, parsed(html));
+    return focused && !element.contains(document.activeElement);
+  }
+
+  // ---- The list -------------------------------------------------------------------------------
+
+  // What is shown has its digest beside it (data-seen), and both change together. A stream begins from
+  // that digest, and a list that was asked for ends the stream before it and begins another one. So
+  // an answer that is older than what a stream said is set right by the first event of the next.
+  const list = $('#requests');
+  const state = { query: list?.dataset.query ?? '', source: null, timer: null, asking: null, anew: false, away: false };
+  const seen = () => $('#rows').dataset.seen ?? '';
+
+  /** The list as it is now; `anew`: not what was there before with something changed. */
+  function show(html, anew = false) {
+    const content = parsed(html);
+    const rows = [...$('#rows', content).children];
+    if (list.hasAttribute('data-one')) { showOne(rows); return; }
+    const known = new Map([...$('#rows').children].map((row) => [row.dataset.id, row.dataset.status]));
+    if (rows.some((row) => row.dataset.kept !== undefined && !known.has(row.dataset.id))) { refresh(); return; }
+    const changed = rows.filter((row) => row.dataset.status && row.dataset.status !== known.get(row.dataset.id));
+    if (!anew) for (const row of changed) if (!known.has(row.dataset.id)) row.classList.add('new');
+    const told = changed.filter((row) => known.has(row.dataset.id)).map((row) => [row.dataset.status, row.dataset.what]);
     const part = $('#list-part');
-    part.classList.add('loading');
-    try {
-      const answer = await fetch(`${list.dataset.part}?${state.query}`, { signal: asking.signal });
-      if (answer.status === 401) { location.reload(); return; }
-      if (!answer.ok) throw new Error(String(answer.status));
-      const html = await answer.text();
-      const focused = part.contains(document.activeElement);
-      part.innerHTML = html;
-      localise(part);
-      if (focused) $('#requests-title').focus?.();
-      offline(false);
-    } catch (error) {
-      if (error.name === 'AbortError') return;
-      offline(true);
-    } finally {
-      if (state.asking === asking) part.classList.remove('loading');
+    const focused = part.contains(document.activeElement);
+    const row = document.activeElement?.closest('#rows > li');
+    morphChildren(part, content);
+    if (focused && !part.contains(document.activeElement)) (row?.isConnected ? $('a', row) : $('#requests-title')).focus();
+    for (const [status, what] of told) {
+      if (status === 'Completed') tell(`Ready: ${what}`);
+      if (status === 'Failed') tell(`Failed: ${what}`);
     }
   }
 
-  function offline(is) {
+  /** The same where one request has the page to itself. */
+  function showOne(rows) {
+    const own = $('#rows').firstElementChild;
+    const row = rows.find((each) => each.dataset.id === own.dataset.id);
+    const ended = ['Completed', 'Failed'].includes(row?.dataset.status);
+    // Gone, or ended: then the rest of the page is another one, too.
+    if (!row || ended && row.dataset.status !== own.dataset.status) location.reload(); else morph(own, row);
+  }
+
+  /** Asks for the list anew, and listens from there on. */
+  async function refresh(anew = false) {
+    state.source?.close();
+    clearTimeout(state.timer);
+    state.asking?.abort();
+    state.anew ||= anew;
+    const asking = state.asking = new AbortController();
+    $('#list-part')?.classList.toggle('loading', state.anew);
+    const html = await asked(asking.signal);
+    await still();
+    if (asking.signal.aborted) return;
+    state.asking = null;
+    state.away = html === null;
+    offline();
+    if (state.away) { later(); return; }
+    if (list.dataset.part) show(html, state.anew);
+    state.anew = false;
+    $('#list-part')?.classList.remove('loading');
+    if (!state.asking) listen();
+  }
+
+  /** The list as HTML; null if the service did not answer with it. */
+  async function asked(signal) {
+    try {
+      const path = list.dataset.part ? `${list.dataset.part}?${state.query}` : location.href;
+      const answer = await fetch(path, { signal, cache: 'no-store' });
+      if (answer.status === 401) location.reload();
+      return answer.ok ? await answer.text() : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Tries again in a while. */
+  function later() {
+    state.source?.close();
+    clearTimeout(state.timer);
+    state.timer = setTimeout(refresh, 3000);
+  }
+
+  function offline() {
     const note = $('#offline');
-    if (note) note.hidden = !is;
+    if (note) note.hidden = navigator.onLine && !state.away;
   }
 
   function listen() {
-    if (!list?.dataset.live || document.hidden) return;
+    if (!list?.dataset.live || document.hidden || state.asking) return;
     // A request that has ended stays as it is.
     if (list.hasAttribute('data-one') && !list.hasAttribute('data-moving')) return;
     state.source?.close();
     clearTimeout(state.timer);
-    const source = state.source = new EventSource(`${list.dataset.live}?${state.query}&seen=${encodeURIComponent(state.seen)}`);
-    source.addEventListener('open', () => offline(false));
-    source.addEventListener('list', (event) => change(JSON.parse(event.data)));
+    const source = state.source = new EventSource(`${list.dataset.live}?${state.query}&seen=${encodeURIComponent(seen())}`);
+    const own = (act) => (event) => whenStill(() => { if (source === state.source && source.readyState !== EventSource.CLOSED) act(event); });
+    source.addEventListener('open', own(() => { state.away = false; offline(); }));
+    source.addEventListener('list', own((event) => show(JSON.parse(event.data).html)));
     source.addEventListener('over', () => location.reload());
     source.addEventListener('error', () => {
-      if (source !== state.source) return;
-      source.close();
       // Out of reach, too many streams, or signed out: the list itself tells which.
-      state.timer = setTimeout(async () => {
-        await reach();
-        listen();
-      }, 3000);
-      if (!navigator.onLine) offline(true);
+      if (source === state.source && !state.asking) later();
     });
-  }
-
-  /** Whether the service answers; the list is then the newest, too. */
-  async function reach() {
-    if (list.dataset.part) { await refresh(); return; }
-    try {
-      const answer = await fetch(location.href, { method: 'GET', cache: 'no-store' });
-      if (answer.status === 401) location.reload();
-      offline(false);
-    } catch { offline(true); }
   }
 
   function look(query) {
     state.query = query;
-    state.seen = '';
     list.dataset.query = query;
     history.replaceState(null, '', `${list.dataset.home}${query ? `?${query}` : ''}#requests`);
     const asked = new URLSearchParams(query);
@@ -227,7 +277,7 @@
     }
     const all = $('#show-all');
     if (all) all.hidden = !['list.state', 'list.report', 'list.text'].some((name) => asked.has(name));
-    refresh().then(listen);
+    refresh(true);
   }
 
   const narrow = $('#narrow');
@@ -325,18 +375,19 @@
   // ---- Begin ----------------------------------------------------------------------------------
 
   // For the form's script: it asks without leaving the page, too.
-  window.payouts = { localise, amount, tell, send, refreshList: () => list?.dataset.part && refresh() };
+  window.payouts = { localise, amount, tell, send, put, still, refreshList: () => list?.dataset.part && refresh() };
   localise(document);
   if (list) {
     $('#requests-title')?.setAttribute('tabindex', '-1');
-    window.addEventListener('offline', () => offline(true));
-    window.addEventListener('online', () => reach().then(listen));
+    window.addEventListener('offline', () => { later(); offline(); });
+    window.addEventListener('online', () => refresh());
     // A page that nobody looks at holds no connection: browsers give a service few of them.
     document.addEventListener('visibilitychange', () => {
       if (document.hidden) { state.source?.close(); clearTimeout(state.timer); } else listen();
     });
-    window.addEventListener('pagehide', () => state.source?.close());
-    window.addEventListener('pageshow', (event) => { if (event.persisted) listen(); });
+    window.addEventListener('pagehide', () => { state.source?.close(); clearTimeout(state.timer); });
+    window.addEventListener('pageshow', (event) => { if (event.persisted) refresh(); });
+    offline();
     listen();
   }
 })();

@@ -143,3 +143,9 @@ fn every_page_and_state_is_accessible_and_fits() {
     let Some(setting) = Setting::with_faults(20_000, "workers = 1\n", faults) else { return };
     setting.run("states.mjs", json!({}));
 }
+
+#[test]
+fn what_the_page_shows_does_not_depend_on_the_order_of_answers() {
+    let Some(setting) = Setting::with_faults(20_000, "workers = 1\n", "export.planned=hang@1") else { return };
+    setting.run("races.mjs", json!({}));
+}

@@ -87,7 +87,8 @@ impl Opened {
         let mut entry = Entry::read(pairs, &setting);
         if given("do") == Some("form") {
             // Back from a filter that the controls cannot show.
-            entry = Entry { time_zone: entry.time_zone, format: entry.format, ..Entry::fresh(&setting) };
+            let Entry { time_zone, format, separator, decimal, .. } = entry;
+            entry = Entry { time_zone, format, separator, decimal, ..Entry::fresh(&setting) };
         }
         if given(names::FILTER).is_some() && given(names::USE).is_none() {
             entry.by_filter = true;

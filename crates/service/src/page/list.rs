@@ -129,21 +129,28 @@ impl Rows {
         for visible in &page.items {
             rows.push((visible.export.id, layout::text(&Row::new(app, of, visible, now))?));
         }
-        let count = match page.total {
-            1 => "1 request".to_owned(),
-            n => format!("{} requests", labels::grouped(n)),
-        };
+        let count = labels::grouped(page.total);
         let htmls: Vec<&String> = rows.iter().map(|(_, html)| html).collect();
-        let seen = seen_of(&htmls, &count);
+        let seen = seen_of(&htmls, &count, page.next);
         let moving = page.items.iter().any(|v| !v.export.status.ended());
         Ok(Self { rows, count, moving, seen, older: page.next })
     }
+
+    /// Leaves of rows that `known` says are with the browser no more than their place.
+    pub fn keep(&mut self, known: impl Fn(ExportId, &str) -> bool) {
+        for (id, html) in &mut self.rows {
+            if known(*id, html) {
+                *html = format!("<li data-id=\"{id}\" data-kept></li>");
+            }
+        }
+    }
 }
 
-/// A digest of rows, by which a browser says what it has.
-fn seen_of(rows: &[&String], count: &str) -> String {
+/// A digest of the list, by which a browser says what it has.
+fn seen_of(rows: &[&String], count: &str, older: Option<(Timestamp, ExportId)>) -> String {
     let mut digest = Sha256::new();
     digest.update(count);
+    digest.update(older.map(write_token).unwrap_or_default());
     for html in rows {
         digest.update(html);
     }
@@ -162,7 +169,8 @@ struct Part<'a> {
     newest: Option<String>,
 }
 
-fn part(shell: &Shell, looked: &Looked, rows: &Rows) -> Result<String, Error> {
+/// The part as HTML.
+pub fn part(shell: &Shell, looked: &Looked, rows: &Rows) -> Result<String, Error> {
     let address = |after| shell.url(&format!("/?{}#requests", looked.query(after)));
     layout::text(&Part {
         shell,
@@ -188,7 +196,6 @@ struct HomePage {
     narrowed: bool,
     /// The query of this list.
     query: String,
-    seen: String,
 }
 
 /// A choice of a list.
@@ -222,7 +229,6 @@ pub async fn home(State(app): State<Arc<App>>, visit: Visit, RawText(raw_query):
         narrowed: looked.narrowed(),
         query: looked.query(looked.after),
         text: looked.text.unwrap_or_default(),
-        seen: rows.seen,
         shell: visit.shell,
     })?)
 }

@@ -1,9 +1,11 @@
 //! The list as it changes: server-sent events, so that nobody has to look again.
 //!
-//! Invariants: a stream shows what its viewer may see at that moment, since grants and session are
-//! looked at anew before every event, and it ends with either; it takes one of the places of those who
-//! wait, not of those who are answered; it ends when the service stops, and browsers come back by
-//! themselves. Where there is no stream, the script asks for the list now and then.
+//! Invariants: a stream begins from what the page shows, which its digest says, so that whatever changed
+//! between the page and the stream is the first event; every event is the whole list, in which rows that
+//! the browser has are named and not repeated. A stream shows what its viewer may see at that moment,
+//! since grants and session are looked at anew before every event, and it ends with either; it takes one
+//! of the places of those who wait, not of those who are answered; it ends when the service stops, and
+//! browsers come back by themselves. Where there is no stream, the script asks for the list now and then.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-use super::list::{For, Looked, Rows};
+use super::list::{self, For, Looked, Rows};
 use super::session::{NoVisit, Visit};
 use crate::app::App;
 use crate::auth;
@@ -125,9 +127,15 @@ impl Live {
             let of = For { viewer: &visit.viewer, base: &visit.base, shell: &visit.shell };
             let Ok(rows) = Rows::find(&self.app, of, &self.looked).await else { return Told::End };
             self.moving = rows.moving;
-            if rows.seen != self.seen {
-                return Told::Change(self.change(rows));
+            if rows.seen == self.seen {
+                // What the page was made with is what it has.
+                self.sent = rows.rows.into_iter().collect();
+                continue;
             }
+            return match self.change(rows) {
+                Ok(data) => Told::Change(data),
+                Err(_) => Told::End,
+            };
         }
     }
 
@@ -151,14 +159,13 @@ impl Live {
         true
     }
 
-    /// The event: the order of all rows, and those that the browser does not have as they are.
-    fn change(&mut self, rows: Rows) -> String {
-        let order: Vec<String> = rows.rows.iter().map(|(id, _)| id.to_string()).collect();
-        let new = rows.rows.iter().filter(|(id, html)| self.sent.get(id) != Some(html));
-        let changed: serde_json::Map<_, _> = new.map(|(id, html)| (id.to_string(), html.as_str().into())).collect();
-        let data = json!({ "seen": rows.seen, "count": rows.count, "order": order, "rows": changed });
+    /// The event: the list, without those rows that the browser has as they are.
+    fn change(&mut self, mut rows: Rows) -> Result<String, Error> {
+        let now: HashMap<ExportId, String> = rows.rows.iter().cloned().collect();
+        rows.keep(|id, html| self.sent.get(&id).is_some_and(|sent| sent == html));
+        let html = list::part(&self.visit.shell, &self.looked, &rows)?;
         self.seen = rows.seen;
-        self.sent = rows.rows.into_iter().collect();
-        data.to_string()
+        self.sent = now;
+        Ok(json!({ "html": html }).to_string())
     }
 }

@@ -15,9 +15,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use payouts_engine::{Plan, Preview};
+use payouts_engine::Preview;
 use payouts_model::id::canonical;
-use payouts_model::{ErrorCode, Packaging, Timestamp, Viewer, Warning};
+use payouts_model::{ErrorCode, Timestamp, Viewer, Warning};
 use serde::Serialize;
 
 use self::panel::Panel;
@@ -191,14 +191,7 @@ async fn scan(app: &App, opened: &Opened, asked: Asked) -> Result<Seen, Error> {
     let (data_version, data_as_of) = (snapshot.version, snapshot.data_as_of);
     let summed: Vec<usize> =
         opened.controls.amount.map(|(amount, _)| amount).into_iter().chain(us_dollars(report)).collect();
-    let plan = Plan {
-        snapshot,
-        predicate: Some(asked.predicate),
-        scope: asked.scope,
-        columns: asked.columns,
-        text: asked.query.format.text,
-        packaging: Packaging::Plain,
-    };
+    let plan = asked.plan(snapshot);
     let preview = app.engine.preview_of(&plan, &summed, asked.time_zone, &asked.id_lists, FIRST_ROWS_MAX).await?;
     let not_found = as_pasted(&preview.not_found, &opened.entry.payments);
     Ok(Seen { preview, columns: plan.columns, not_found, data_as_of, data_version, warnings: asked.warnings })

@@ -148,6 +148,34 @@ async fn a_preview_says_what_the_file_then_holds() {
 }
 
 #[tokio::test]
+async fn signs_of_a_csv_for_spreadsheets_are_chosen_in_the_form() {
+    let world = World::new();
+    let mut desk = Desk::of(&world, "ann@home").await;
+    assert_eq!(options(&desk.home.text, "separator").len(), 4);
+    let signs = |separator, decimal| {
+        let own = [("report", "payments"), ("format", "csv.excel"), ("period", "36-months")];
+        [&own[..], &[("separator", separator), ("decimal", decimal)]].concat()
+    };
+    let page = desk.send("/preview", &signs("tab", "comma")).await.expect(200);
+    for kept in ["value=\"tab\" selected", "value=\"comma\" selected", "value=\"csv.excel\" selected"] {
+        assert!(page.text.contains(kept), "{kept} is not in {}", page.text);
+    }
+    let page = desk.send("/exports", &signs("comma", "comma")).await.expect(400);
+    assert!(page.text.contains("data-error=\"separator\">A comma cannot stand"), "{}", page.text);
+    let asked = desk.json("/exports", &signs("semicolon", "comma")).await;
+    let id = asked["requestId"].as_str().unwrap_or_else(|| panic!("{asked}")).to_owned();
+    let api = world.api("ann");
+    let file = tokio::task::spawn_blocking(move || api.file(&api.wait("payments", &id))).await.expect("a file");
+    let text = String::from_utf8(file).expect("UTF-8");
+    let mut lines = text.lines();
+    let (header, row) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    assert!(header.contains(";paymentStatus") && !header.contains(','), "{header}");
+    let amounts =
+        row.split(';').filter(|v| v.split_once(',').is_some_and(|(a, b)| a.parse::<i64>().is_ok() && b.len() >= 2));
+    assert!(amounts.count() > 0, "{row}");
+}
+
+#[tokio::test]
 async fn mistakes_are_shown_where_they_were_made() {
     let world = World::new();
     let mut desk = Desk::of(&world, "ann@home").await;
@@ -209,7 +237,7 @@ async fn pasted_ids_that_are_not_there_are_named_as_they_were_pasted() {
     let pasted = format!("paymentID\r\n{known}\r\n'000000000042'\t43");
     let fields = [("report", "payments"), ("period", "any"), ("payments", &*pasted)];
     let page = desk.send("/preview", &fields).await.expect(200);
-    assert!(page.text.contains("2 of the ids that you pasted"), "{}", page.text);
+    assert!(page.text.contains("<span class=\"number\">2</span> of the ids that you pasted"), "{}", page.text);
     assert!(page.text.contains(">000000000042, 43<"), "{}", page.text);
     assert!(!page.text.contains(&format!(">{known}, ")), "{}", page.text);
 }

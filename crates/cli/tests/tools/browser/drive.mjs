@@ -105,6 +105,31 @@ export async function signIn(page, user) {
 /** The rows of the list. */
 export const rows = (page) => page.locator('#rows > li');
 
+/** The API, as ann's programs use it. */
+export async function api(method, path, headers = {}) {
+  const answer = await fetch(`${config.url}/v1.0/payouts${path}`, {
+    method, headers: { authorization: `Bearer ${config.tokens.ann}`, ...headers },
+  });
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${await answer.clone().text()}`);
+  return answer;
+}
+
+/** Asks over the API; answers the id. */
+export async function ask(filter, format) {
+  const query = new URLSearchParams({ $filter: filter, fileFormat: format });
+  return (await (await api('POST', `/payments?${query}`)).json()).requestId;
+}
+
+/** Until a request is in this state. */
+export async function until(id, status) {
+  const deadline = Date.now() + WAIT_MS;
+  for (;;) {
+    const export_ = await (await api('GET', `/payments/${id}`, { prefer: 'wait=5' })).json();
+    if (export_.status === status) return;
+    assert.ok(Date.now() < deadline, `${id} is ${export_.status}, not ${status}`);
+  }
+}
+
 /** Runs the binary under test; answers what it said. */
 export function payouts(...args) {
   return execFileSync(config.payouts, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });

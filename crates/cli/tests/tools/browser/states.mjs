@@ -1,36 +1,13 @@
 // Every page and state: no violation of accessibility, nothing wider than the window, in light, dark
 // and on a narrow screen. The service finishes one export, fails the second, never ends the third
 // and queues the rest.
-import assert from 'node:assert/strict';
-import { accessible, config, fits, open, rows, scenario, shot, signIn, WAIT_MS } from './drive.mjs';
+import { accessible, ask, fits, open, rows, scenario, shot, signIn, until } from './drive.mjs';
 
 const LOOKS = [
   ['light', { colorScheme: 'light' }],
   ['dark', { colorScheme: 'dark' }],
   ['narrow', { colorScheme: 'light', viewport: { width: 360, height: 780 } }],
 ];
-
-/** Asks over the API, so that every look finds the same requests. */
-async function ask(filter, format) {
-  const query = new URLSearchParams({ $filter: filter, fileFormat: format });
-  const answer = await fetch(`${config.url}/v1.0/payouts/payments?${query}`, {
-    method: 'POST', headers: { authorization: `Bearer ${config.tokens.ann}` },
-  });
-  assert.equal(answer.status, 202, await answer.clone().text());
-  return (await answer.json()).requestId;
-}
-
-async function until(id, status) {
-  const deadline = Date.now() + WAIT_MS;
-  for (;;) {
-    const answer = await fetch(`${config.url}/v1.0/payouts/payments/${id}`, {
-      headers: { authorization: `Bearer ${config.tokens.ann}`, prefer: 'wait=5' },
-    });
-    const export_ = await answer.json();
-    if (export_.status === status) return;
-    assert.ok(Date.now() < deadline, `${id} is ${export_.status}, not ${status}`);
-  }
-}
 
 async function look(name, options, ids) {
   const state = async (page, what, picture = {}) => {

@@ -14,7 +14,18 @@ await scenario(async () => {
   await page.locator('#period').selectOption('36-months');
   await page.locator('.pick-name', { hasText: /^Payment status$/ }).click();
   await page.locator('input[name="value.paymentStatus"][value="SENT"]').check();
+
+  // Signs are a choice with one format alone, and a comma is never both.
+  const signs = page.locator('#signs');
+  await page.locator('#format-hint').waitFor();
+  await page.locator('#format').selectOption('csv.excel');
+  await signs.waitFor();
+  await page.locator('#decimal').selectOption('comma');
+  assert.equal(await page.locator('#separator').inputValue(), 'semicolon');
+  await page.locator('#separator').selectOption('comma');
+  assert.equal(await page.locator('#decimal').inputValue(), 'point');
   await page.locator('#format').selectOption('xlsx');
+  await signs.waitFor({ state: 'hidden' });
 
   // The filter that the controls write, and the preview that follows them.
   const filter = page.locator('#filter');
@@ -48,9 +59,10 @@ await scenario(async () => {
   // What was copied works elsewhere, with a token that the page never shows.
   const copied = async (name) => {
     await page.goto('/');
+    await page.evaluate('navigator.clipboard.writeText("nothing yet")');
     await rows(page).first().getByText('More').click();
     await rows(page).first().getByRole('link', { name }).click();
-    await page.getByText('is on the clipboard').waitFor();
+    await page.waitForFunction('navigator.clipboard.readText().then((text) => text !== "nothing yet")');
     return page.evaluate('navigator.clipboard.readText()');
   };
   const token = config.tokens.ann;

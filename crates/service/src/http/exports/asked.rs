@@ -8,11 +8,15 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use payouts_engine::Plan;
 use payouts_filter::request::{self, Assembled};
 use payouts_filter::{Context, Expr, Filter, suggest};
+use payouts_ledger::Snapshot;
 use payouts_model::export::Query;
 use payouts_model::report::FieldRole;
-use payouts_model::{ErrorCode, FileFormat, ParticipantId, Report, ReportName, Scope, Timestamp, Viewer, Warning};
+use payouts_model::{
+    ErrorCode, FileFormat, Packaging, ParticipantId, Report, ReportName, Scope, Timestamp, Viewer, Warning,
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -130,6 +134,18 @@ impl Asked {
             warnings,
             request_digest,
         })
+    }
+
+    /// What is looked at before there is a file: the same rows and columns over a snapshot, as plain text.
+    pub fn plan(&self, snapshot: Arc<Snapshot>) -> Plan {
+        Plan {
+            snapshot,
+            predicate: Some(self.predicate.clone()),
+            scope: self.scope.clone(),
+            columns: self.columns.clone(),
+            text: self.query.format.text,
+            packaging: Packaging::Plain,
+        }
     }
 }
 

@@ -11,8 +11,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use indexmap::IndexMap;
-use payouts_engine::Plan;
-use payouts_model::{ErrorCode, Packaging, PrincipalId, TenantId, Totals, Viewer};
+use payouts_model::{ErrorCode, PrincipalId, TenantId, Totals, Viewer};
 use payouts_package::manifest::{ProgramTotal, Total, totals, totals_by_program};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -148,14 +147,7 @@ pub async fn preview(
 async fn look(app: &App, asked: Asked) -> Result<PreviewView, Error> {
     let snapshot = app.ledger.snapshot(asked.report.name, None).await?;
     let (data_version, data_as_of) = (snapshot.version, snapshot.data_as_of);
-    let plan = Plan {
-        snapshot,
-        predicate: Some(asked.predicate),
-        scope: asked.scope,
-        columns: asked.columns,
-        text: asked.query.format.text,
-        packaging: Packaging::Plain,
-    };
+    let plan = asked.plan(snapshot);
     let found = app.engine.preview(&plan, asked.time_zone, &asked.id_lists, FIRST_ROWS_MAX).await?;
     let columns = asked.query.columns;
     let row = |values: Vec<Option<String>>| columns.iter().cloned().zip(values).collect();

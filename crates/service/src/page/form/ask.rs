@@ -6,9 +6,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, StatusCode, header};
-use payouts_engine::Plan;
 use payouts_model::chunk::ROWS_PER_ENTRY_MAX;
-use payouts_model::{FileFormat, Packaging, Viewer};
+use payouts_model::{FileFormat, Viewer};
 use serde::Serialize;
 
 use super::Opened;
@@ -90,14 +89,7 @@ async fn accepted(app: &App, viewer: &Viewer, opened: &Opened, choice: &Choice, 
 async fn fitting(app: &App, asked: Asked) -> Result<FileFormat, Error> {
     let Some(workbook) = FileFormat::parse("xlsx") else { return Ok(FileFormat::DEFAULT) };
     let snapshot = app.ledger.snapshot(asked.report.name, None).await?;
-    let plan = Plan {
-        snapshot,
-        predicate: Some(asked.predicate),
-        scope: asked.scope,
-        columns: Vec::new(),
-        text: asked.query.format.text,
-        packaging: Packaging::Plain,
-    };
+    let plan = asked.plan(snapshot);
     let limit = Duration::from_secs(app.config.limits.preview_seconds);
     match tokio::time::timeout(limit, app.engine.count(&plan)).await {
         Ok(rows) => Ok(if rows? <= ROWS_PER_ENTRY_MAX { workbook } else { FileFormat::DEFAULT }),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use payouts_filter::{Context, Filter, suggest};
-use payouts_model::{FileFormat, Report, Timestamp};
+use payouts_model::{Dialect, FileFormat, Report, Timestamp};
 
 use super::controls::Controls;
 use super::period::{Calendar, Period};
@@ -37,6 +37,9 @@ pub mod names {
     pub const GREATEST: &str = "greatest";
     pub const TIME_ZONE: &str = "timeZone";
     pub const FORMAT: &str = "format";
+    /// With `csv.excel`: what stands between columns, and before decimals.
+    pub const SEPARATOR: &str = "separator";
+    pub const DECIMAL: &str = "decimal";
     /// `usual`, `all` or `own`.
     pub const COLUMNS: &str = "columns";
     pub const COLUMN: &str = "column";
@@ -91,6 +94,10 @@ pub struct Entry {
     pub time_zone: String,
     /// A format's name; empty: what fits.
     pub format: String,
+    /// With `csv.excel`: the name of what stands between columns; empty: what goes with the decimals.
+    pub separator: String,
+    /// With `csv.excel`: the name of what stands before decimals; empty: a point.
+    pub decimal: String,
     /// Which columns.
     pub columns: Columns,
     /// The currency of the chart; empty: US dollars, or the one chosen.
@@ -222,6 +229,8 @@ impl Entry {
             greatest: String::new(),
             time_zone: setting.page.time_zone.name().to_owned(),
             format: String::new(),
+            separator: String::new(),
+            decimal: String::new(),
             columns: Columns::Usual,
             chart: String::new(),
         }
@@ -250,6 +259,8 @@ impl Entry {
                 names::GREATEST => entry.greatest = text(),
                 names::TIME_ZONE => entry.time_zone = text(),
                 names::FORMAT => entry.format = text(),
+                names::SEPARATOR => entry.separator = text(),
+                names::DECIMAL => entry.decimal = text(),
                 names::CHART => entry.chart = text(),
                 names::COLUMNS if value == "all" => entry.columns = Columns::All,
                 names::COLUMNS if value == "own" => entry.columns = Columns::Own(Vec::new()),
@@ -306,7 +317,7 @@ impl Entry {
         let mut problems = Vec::new();
         let zone = take(&mut problems, names::TIME_ZONE, zone(&self.time_zone)).unwrap_or(setting.page.time_zone);
         let calendar = setting.calendar(zone);
-        let format = take(&mut problems, names::FORMAT, self.format());
+        let format = self.format(&mut problems);
         let columns = take(&mut problems, names::COLUMNS, self.selected(setting.report));
         let (selection, filter) = if self.by_filter {
             let read = setting.selection(&self.filter, zone).map_err(|problem| problems.push(problem));
@@ -321,10 +332,8 @@ impl Entry {
             }
             (Some(selection), filter)
         };
-        match (format, columns) {
-            (Some(format), Some(columns)) if problems.is_empty() => {
-                Ok(Choice { selection, filter, calendar, format, columns })
-            }
+        match columns {
+            Some(columns) if problems.is_empty() => Ok(Choice { selection, filter, calendar, format, columns }),
             _ => Err(problems),
         }
     }
@@ -403,11 +412,23 @@ impl Entry {
         }
     }
 
-    fn format(&self) -> Result<Option<FileFormat>, String> {
+    /// The format; `None`: what fits. What is wrong goes to `problems`; signs count with `csv.excel` alone.
+    fn format(&self, problems: &mut Vec<Problem>) -> Option<FileFormat> {
         if self.format.is_empty() {
-            return Ok(None);
+            return None;
         }
-        FileFormat::parse(&self.format).map(Some).ok_or_else(|| "Choose one of the formats.".to_owned())
+        let format = FileFormat::parse(&self.format).ok_or_else(|| "Choose one of the formats.".to_owned());
+        let format = take(problems, names::FORMAT, format)?;
+        if format.text.dialect().is_none() {
+            return Some(format);
+        }
+        let separator = take(problems, names::SEPARATOR, sign(&self.separator)).flatten();
+        let decimal = take(problems, names::DECIMAL, sign(&self.decimal)).flatten();
+        let dialect = Dialect::new(separator, decimal).map_err(|_| {
+            "A comma cannot stand between columns and before decimals. Choose a semicolon, a tab or a vertical bar."
+                .to_owned()
+        });
+        take(problems, names::SEPARATOR, dialect).and_then(|dialect| format.with_dialect(dialect))
     }
 
     fn selected(&self, report: &Report) -> Result<Option<Vec<usize>>, String> {
@@ -430,6 +451,14 @@ fn problems_of_days(entry: &Entry) -> bool {
 /// The value, or nothing and one more problem.
 fn take<T>(problems: &mut Vec<Problem>, control: &str, read: Result<T, String>) -> Option<T> {
     read.map_err(|message| problems.push(Problem::new(control, message))).ok()
+}
+
+/// A sign of `csv.excel`; nothing written, nothing chosen.
+fn sign<T: std::str::FromStr>(text: &str) -> Result<Option<T>, String> {
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| "Choose one of the signs.".to_owned()),
+    }
 }
 
 /// The time zone of a name.

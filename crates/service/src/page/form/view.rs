@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use askama::Template;
 use payouts_model::id::canonical;
-use payouts_model::{FileFormat, Report, ReportName, Viewer};
+use payouts_model::{DecimalSign, FileFormat, Report, ReportName, Separator, Viewer};
 
 use super::entry::{Choice, Columns, Entry, Problem, Setting};
 use super::offered::Offered;
@@ -95,6 +95,10 @@ pub struct View {
     pub expressible: bool,
     /// Formats.
     pub formats: Vec<Item>,
+    /// What stands between columns, where that is a choice.
+    pub separators: Vec<Item>,
+    /// What stands before decimals, likewise.
+    pub decimals: Vec<Item>,
     /// `usual`, `all` or `own`.
     pub columns: &'static str,
     /// What the file has, in a few words.
@@ -149,7 +153,7 @@ impl View {
             problems: choice.err().unwrap_or_default().to_vec(),
             participants: participants(&shown, offered, viewer),
             dates,
-            periods: periods(&shown, &calendar),
+            periods: periods(&shown),
             between: shown.period == "between",
             days: days
                 .map_or_else(String::new, |days| days_in_words(days, &calendar, &labels::field(&report.fields[date]))),
@@ -170,6 +174,8 @@ impl View {
             by_filter: entry.by_filter,
             expressible: !entry.by_filter || choice.is_err() || selection.is_some(),
             formats: formats(&entry.format),
+            separators: separators(entry),
+            decimals: decimals(entry),
             columns: match entry.columns {
                 Columns::Usual => "usual",
                 Columns::All => "all",
@@ -238,16 +244,10 @@ fn date_item(report: &Report, field: usize, chosen: usize) -> Item {
     item(&*report.fields[field].name, label(report, field), field == chosen)
 }
 
-fn periods(entry: &Entry, calendar: &Calendar) -> Vec<Item> {
-    let named = Period::NAMED.into_iter().map(|period| {
-        let label = match period.days(calendar) {
-            (Some(from), Some(to)) => format!("{}: {from} to {to}", period.label()),
-            _ => period.label().to_owned(),
-        };
-        item(period.key(), label, entry.period == period.key())
-    });
-    let between = Period::Between((None, None));
-    named.chain([item(between.key(), between.label(), entry.period == between.key())]).collect()
+/// Periods by name: which days they are is said below them.
+fn periods(entry: &Entry) -> Vec<Item> {
+    let all = Period::NAMED.into_iter().chain([Period::Between((None, None))]);
+    all.map(|period| item(period.key(), period.label(), entry.period == period.key())).collect()
 }
 
 /// Everything that is chosen, in a few words.
@@ -360,7 +360,7 @@ fn currencies(entry: &Entry, setting: &Setting<'_>, offered: &Offered) -> Vec<It
 
 fn formats(chosen: &str) -> Vec<Item> {
     let chosen = FileFormat::parse(chosen);
-    let fits = item("", automatic(), chosen.is_none());
+    let fits = item("", "Excel workbook, if it fits", chosen.is_none());
     let named = FileFormat::ALL.iter().map(|format| {
         let name = format.to_string();
         let label = format_label(&name);
@@ -369,12 +369,32 @@ fn formats(chosen: &str) -> Vec<Item> {
     std::iter::once(fits).chain(named).collect()
 }
 
-/// What is made if no format is chosen.
-fn automatic() -> &'static str {
-    match FileFormat::parse("xlsx") {
-        Some(_) => "Excel workbook; ZIP of CSV beyond 1,048,575 rows",
-        None => "ZIP of CSV",
-    }
+fn separators(entry: &Entry) -> Vec<Item> {
+    let decimal = entry.decimal.parse().unwrap_or(DecimalSign::Point);
+    let usual = if decimal == DecimalSign::Comma { Separator::Semicolon } else { Separator::Comma };
+    let chosen = entry.separator.parse().unwrap_or(usual);
+    let one = |sign: Separator| {
+        let label = match sign {
+            Separator::Comma => "Comma ,",
+            Separator::Semicolon => "Semicolon ;",
+            Separator::Tab => "Tab",
+            Separator::Pipe => "Vertical bar |",
+        };
+        item(sign.as_str(), label, sign == chosen)
+    };
+    Separator::ALL.map(one).into()
+}
+
+fn decimals(entry: &Entry) -> Vec<Item> {
+    let chosen = entry.decimal.parse().unwrap_or(DecimalSign::Point);
+    let one = |sign: DecimalSign| {
+        let label = match sign {
+            DecimalSign::Point => "Point: 1234.50",
+            DecimalSign::Comma => "Comma: 1234,50",
+        };
+        item(sign.as_str(), label, sign == chosen)
+    };
+    DecimalSign::ALL.map(one).into()
 }
 
 /// What people call a format.

@@ -26,8 +26,8 @@ pub struct Row<'a> {
     pub status: &'static str,
     /// The chip's colour.
     pub tone: &'static str,
-    /// What the state means just now, in a few words; may be empty.
-    pub note: String,
+    /// What the state means just now, in a few words.
+    pub note: Option<Note>,
     /// Rows done and expected, while it is being made.
     pub progress: Option<(u64, u64)>,
     /// The report.
@@ -62,6 +62,14 @@ pub struct Row<'a> {
     pub held: bool,
     /// What to copy, if it is short.
     pub copies: Option<Copies>,
+}
+
+/// A few words about a state; the number in them is shown in the browser's way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    before: String,
+    number: Option<String>,
+    after: &'static str,
 }
 
 impl<'a> Row<'a> {
@@ -120,23 +128,28 @@ fn tone(status: Status, gone: bool) -> &'static str {
     }
 }
 
-fn note(export: &Export, full: bool, queue_position: u64, gone: bool) -> String {
+fn note(export: &Export, full: bool, queue_position: u64, gone: bool) -> Option<Note> {
+    let words = |words: &str| Some(Note { before: words.to_owned(), number: None, after: "" });
     match export.status {
-        Status::Queued if queue_position > 0 => format!("Place {} in the queue", labels::grouped(queue_position)),
-        Status::Queued => "Begins in a moment".into(),
-        Status::Processing if !full => String::new(),
+        Status::Queued if queue_position > 0 => {
+            let number = Some(labels::grouped(queue_position));
+            Some(Note { before: "Place ".into(), number, after: " in the queue" })
+        }
+        Status::Queued => words("Begins in a moment"),
+        Status::Processing if !full => None,
         Status::Processing => match export.progress.rows_expected {
-            None => "Counting the rows".into(),
-            Some(_) if export.progress.rows_done == 0 => "Reading the rows".into(),
-            Some(expected) if expected == export.progress.rows_done => "Checking the file".into(),
+            None => words("Counting the rows"),
+            Some(_) if export.progress.rows_done == 0 => words("Reading the rows"),
+            Some(expected) if expected == export.progress.rows_done => words("Checking the file"),
             Some(expected) => {
                 let percent = u128::from(export.progress.rows_done) * 100 / u128::from(expected.max(1));
-                format!("{percent}% of {} rows", labels::grouped(expected))
+                let number = Some(labels::grouped(expected));
+                Some(Note { before: format!("{percent}% of "), number, after: " rows" })
             }
         },
-        Status::Completed if gone => "The file is gone".into(),
-        Status::Completed if export.held_at.is_some() => "Kept by the operator".into(),
-        Status::Completed | Status::Failed => String::new(),
+        Status::Completed if gone => words("The file is gone"),
+        Status::Completed if export.held_at.is_some() => words("Kept by the operator"),
+        Status::Completed | Status::Failed => None,
     }
 }
 

@@ -53,6 +53,24 @@ proptest! {
 }
 
 #[test]
+fn signs_go_with_csv_for_spreadsheets_and_differ() {
+    let signs = |text: &[(&str, &str)]| {
+        let format = read(text).unwrap().format.unwrap();
+        format.text.dialect().map(|d| (d.separator.as_str(), d.decimal.as_str()))
+    };
+    assert_eq!(signs(&[("format", "csv.excel")]), Some(("comma", "point")));
+    assert_eq!(signs(&[("format", "csv.excel"), ("decimal", "comma")]), Some(("semicolon", "comma")));
+    let chosen = [("format", "csv.excel"), ("separator", "tab"), ("decimal", "comma")];
+    assert_eq!(signs(&chosen), Some(("tab", "comma")));
+    // The form sends them with every format.
+    assert_eq!(signs(&[("format", "csv"), ("separator", "comma"), ("decimal", "comma")]), None);
+    let same = read(&[("format", "csv.excel"), ("separator", "comma"), ("decimal", "comma")]).unwrap_err();
+    assert_eq!((same.len(), same[0].0.as_str()), (1, "separator"));
+    assert!(same[0].1.contains("semicolon"), "{same:?}");
+    assert_eq!(read(&[("format", "csv.excel"), ("decimal", "x")]).unwrap_err()[0].0, "decimal");
+}
+
+#[test]
 fn a_fresh_form_asks_for_the_last_twelve_months_and_says_so() {
     let choice = read(&[]).unwrap();
     assert_eq!(choice.filter, "payoutStatusUpdateTS ge 2025-11-28 and payoutStatusUpdateTS le 2026-11-27");
