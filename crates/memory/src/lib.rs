@@ -2,8 +2,14 @@
 //!
 //! Exports pass buffers of a megabyte from thread to thread. The GNU allocator keeps an arena per
 //! thread and gives none of them back while anything in it lives, so that the peak grows with the
-//! length of an export. One arena for all costs no measurable time, since large buffers are taken
-//! again instead of allocated anew.
+//! length of an export. With one arena for all, requests wait for one another's allocations: a
+//! third more of them are accepted with two (`docs/performance.md`), which exports cost a few
+//! megabytes. Exports themselves are as fast with one, since large buffers are taken again instead
+//! of allocated anew.
+
+/// Arenas of all threads together.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const ARENAS: libc::c_int = 2;
 
 /// To be called once, first in `main`, before there are other threads. Does nothing where the
 /// allocator is another one.
@@ -12,7 +18,7 @@ pub fn keep_level() {
     {
         #[expect(unsafe_code, reason = "mallopt is a foreign function; it takes two integers and keeps no reference")]
         // SAFETY: no pointers are passed; the option and its value are documented in mallopt(3).
-        let taken = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+        let taken = unsafe { libc::mallopt(libc::M_ARENA_MAX, ARENAS) };
         debug_assert_eq!(taken, 1, "the GNU allocator knows this option");
     }
 }
