@@ -17,8 +17,9 @@ use crate::pipeline::{Part, Pipeline};
 use crate::totals::{Adder, TotalsPlan};
 use crate::{Error, Plan, Preview};
 
-/// Rows that are added up at a time.
-const ROWS_PER_JOB: usize = 16_384;
+/// Rows that are added up at a time. What a job comes to is merged by names, which costs as much as
+/// adding up some thousand rows.
+const ROWS_PER_JOB: usize = 65_536;
 
 pub(crate) async fn run(
     pipeline: &Pipeline,

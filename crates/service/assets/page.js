@@ -183,7 +183,7 @@
     if (rows.some((row) => row.dataset.kept !== undefined && !known.has(row.dataset.id))) { refresh(); return; }
     const changed = rows.filter((row) => row.dataset.status && row.dataset.status !== known.get(row.dataset.id));
     if (!anew) for (const row of changed) if (!known.has(row.dataset.id)) row.classList.add('new');
-    const told = changed.filter((row) => known.has(row.dataset.id)).map((row) => [row.dataset.status, row.dataset.what]);
+    const told = changed.filter((row) => known.has(row.dataset.id)).map((row) => [row.dataset.status, daysIn(row.dataset.what)]);
     const part = $('#list-part');
     const focused = part.contains(document.activeElement);
     const row = document.activeElement?.closest('#rows > li');
@@ -321,7 +321,7 @@
   function confirmDelete(link) {
     opener = link;
     $('form', dialog).action = link.href;
-    $('.dialog-what', dialog).textContent = link.closest('.request')?.dataset.what ?? '';
+    $('.dialog-what', dialog).textContent = daysIn(link.closest('.request')?.dataset.what ?? '');
     $('[role="alert"]', dialog).hidden = true;
     dialog.showModal();
   }

@@ -8,12 +8,13 @@
 //!
 //! Rooms: `frame` (headers and error pages), `layout` (what every page shares), `assets`,
 //! `session` (who is signed in), `sign_in`, `form` (ask), `preview` (what one would get), `list`
-//! (requests), `live` (changes as they happen), `labels` (plain names of reports and fields), `words`
-//! (filters in plain English).
+//! (requests), `live` (changes as they happen), `kept` (what was found out, for
+//! those who ask again), `labels` (plain names of reports and fields), `words` (filters in plain English).
 
 pub mod assets;
 pub mod form;
 pub mod frame;
+pub mod kept;
 pub mod labels;
 pub mod layout;
 pub mod list;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub sessions: session::Sessions,
     /// What the form offers.
     pub offers: form::offered::Offers,
+    /// What previews found.
+    pub looks: preview::Looks,
     /// Seals sign-ins under way.
     pub sealer: sign_in::sealed::Sealer,
     /// Filters in words.

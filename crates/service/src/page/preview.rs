@@ -19,6 +19,7 @@ use payouts_engine::Preview;
 use payouts_model::id::canonical;
 use payouts_model::{ErrorCode, Timestamp, Viewer, Warning};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use self::panel::Panel;
 use super::form::Opened;
@@ -26,6 +27,7 @@ use super::form::controls::us_dollars;
 use super::form::entry::{Choice, Problem, names};
 use super::form::typed;
 use super::form::view::days_in_words;
+use super::kept::Kept;
 use super::labels;
 use super::layout::{self, Shell};
 use super::session::{NoVisit, Posted, Visit};
@@ -37,11 +39,25 @@ use crate::http::exports::json;
 /// Rows that are shown.
 const FIRST_ROWS_MAX: usize = 20;
 
+/// What all that is kept of previews may take.
+const LOOKS_BYTES: usize = 16 << 20;
+
+/// What was found, for whoever looks at the same again: the page's first preview is the same for all
+/// who may see the same.
+pub type Looks = Kept<Preview>;
+
+/// About what a preview takes.
+fn bytes_of(preview: &Preview) -> usize {
+    let sums = preview.totals.sums.len() + preview.months.values().map(|m| 1 + m.sums.len()).sum::<usize>();
+    let texts = preview.first_rows.iter().flatten().flatten().chain(&preview.not_found);
+    sums * 160 + texts.map(|text| 32 + text.len()).sum::<usize>()
+}
+
 /// What was found.
 #[derive(Debug)]
 pub struct Seen {
     /// Totals, months, first rows.
-    preview: Preview,
+    preview: Arc<Preview>,
     /// The columns of the first rows, as indexes.
     columns: Vec<usize>,
     /// Pasted ids that matched nothing, as they were pasted.
@@ -192,7 +208,13 @@ async fn scan(app: &App, opened: &Opened, asked: Asked) -> Result<Seen, Error> {
     let summed: Vec<usize> =
         opened.controls.amount.map(|(amount, _)| amount).into_iter().chain(us_dollars(report)).collect();
     let plan = asked.plan(snapshot);
-    let preview = app.engine.preview_of(&plan, &summed, asked.time_zone, &asked.id_lists, FIRST_ROWS_MAX).await?;
+    // The normal form has window and now() fixed; whoever has the same scope is given the same.
+    let key = [&*asked.scope.digest(), asked.time_zone.name(), &asked.query.columns.join(","), &asked.query.filter];
+    let key = Sha256::digest(key.join("\n")).iter().map(|b| format!("{b:02x}")).collect();
+    let cell = app.page.looks.cell((report.name, data_version, key));
+    let look = app.engine.preview_of(&plan, &summed, asked.time_zone, &asked.id_lists, FIRST_ROWS_MAX);
+    let preview = cell.get_or_try_init(|| async { Ok::<_, Error>(Arc::new(look.await?)) }).await?.clone();
+    app.page.looks.bound(LOOKS_BYTES, bytes_of);
     let not_found = as_pasted(&preview.not_found, &opened.entry.payments);
     Ok(Seen { preview, columns: plan.columns, not_found, data_as_of, data_version, warnings: asked.warnings })
 }

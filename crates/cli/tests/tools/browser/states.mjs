@@ -42,11 +42,18 @@ async function look(name, options, ids) {
 
   // Everything of the form open.
   await page.evaluate('document.querySelectorAll("details.pick").forEach((d) => { d.open = true; })');
+  await page.locator('#format').selectOption('csv.excel');
+  await page.locator('#signs').waitFor();
   await state(page, 'form all open', { fullPage: true });
   await page.locator('#use-filter').check();
   await page.locator('#filter').fill("paymntAmount ge 2000 and paymentStatus eq 'SENT'");
   await page.locator('#filter-place:not([hidden])').waitFor();
   await state(page, 'filter with an error');
+
+  // The other report.
+  await page.goto('/?report=transactionhistory');
+  await page.getByRole('region', { name: 'Preview' }).getByRole('table').first().waitFor();
+  await state(page, 'earnings', { fullPage: true });
 
   // Narrowed to nothing.
   await page.goto('/?list.text=nothing-has-this#requests');
@@ -76,6 +83,8 @@ async function look(name, options, ids) {
   await rows(page).first().waitFor();
   await page.context().setOffline(true);
   await page.locator('#offline:not([hidden])').waitFor();
+  await page.locator('#requests').scrollIntoViewIfNeeded();
+  await page.locator('#offline').evaluate((note) => note.scrollIntoView({ block: 'center' }));
   await state(page, 'offline');
   await page.context().setOffline(false);
   await page.locator('#offline[hidden]').waitFor({ state: 'attached' });
