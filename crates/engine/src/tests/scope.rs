@@ -5,7 +5,7 @@ use payouts_filter::ast::{Collation, CompareOp, Value};
 use payouts_model::access::Pair;
 use payouts_model::{ParticipantId, Scope};
 
-use super::fixture::{PROGRAMS, collect, engine, field, participant, plan, records, table};
+use super::fixture::{PROGRAMS, collect, collect_every_way, engine, field, participant, plan, records, table};
 
 fn pair(participant: Option<&str>, program: Option<&str>) -> Pair {
     Pair { participant: participant.map(ParticipantId::new), program: program.map(str::to_owned) }
