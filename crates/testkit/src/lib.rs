@@ -1,9 +1,10 @@
 //! Development only: fixtures that tests of several crates share.
 //!
-//! Rooms: `process` (the real binary, run to its end or served from). Waits are bounded and on
-//! state; whatever a test starts ends with it.
+//! Rooms: `process` (the real binary, run to its end or served from), `secrets` (what no log may
+//! hold). Waits are bounded and on state; whatever a test starts ends with it.
 
 pub mod process;
+pub mod secrets;
 
 pub use process::{Payouts, Ran, TestServer};
 

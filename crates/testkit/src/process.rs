@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::secrets;
+
 /// The longest wait for a server to listen.
 const WAIT: Duration = Duration::from_secs(60);
 /// The longest wait for a server to stop, beyond any grace that tests give.
@@ -85,11 +87,13 @@ impl Payouts {
         self.run(["sample", "--data", &data, "--rows", &rows]).good()
     }
 
-    /// A token of the data directory's development issuer.
+    /// A token of the data directory's development issuer; no log may hold it.
     pub fn token(&self, data: &Path, tenant: &str, principal: &str) -> String {
         let data = data.display().to_string();
         let ran = self.run(["token", "--data", &data, "--tenant", tenant, "--principal", principal]).good();
-        ran.stdout.trim().to_owned()
+        let token = ran.stdout.trim().to_owned();
+        secrets::plant_token(&token);
+        token
     }
 }
 
@@ -100,7 +104,7 @@ pub fn ran(command: &mut Command) -> Ran {
     Ran { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// A serving process; killed when dropped.
+/// A serving process; killed when dropped. A test fails if the log holds what was planted as secret.
 #[derive(Debug)]
 pub struct TestServer {
     /// What its URLs begin with.
@@ -203,5 +207,11 @@ impl TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.kill();
+        if let Some(reader) = self.reader.take() {
+            // Its process has ended, and with it what it reads.
+            let _ = reader.join();
+        }
+        let found = secrets::found_in(&self.log());
+        assert!(found.is_empty() || std::thread::panicking(), "secrets are in the log: {found:#?}");
     }
 }

@@ -19,6 +19,7 @@ mod isolation;
 mod kill;
 mod ledger;
 mod links;
+mod logs;
 mod metrics;
 mod oracles;
 mod overload;
