@@ -56,7 +56,7 @@ class Place:
 
     def __init__(self, binary, data, log, lease_ms=3000):
         self.binary, self.data, self.log_path = str(binary), pathlib.Path(data), pathlib.Path(log)
-        self.process = self.url = None
+        self.process = self.url = self.token = None
         self.config = self.data.parent / f"{self.data.name}.toml"
         self.config.write_text(f'data_dir = "{self.data}"\nlease_ms = {lease_ms}\nworkers = 2\n')
 
@@ -132,6 +132,9 @@ class Place:
             self.kill()
             raise Violation("it did not stop within a minute") from None
         demand(code == 0, "it stopped with", code)
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            told = [line for line in log if "sig=" in line or "filter=" in line or self.token and self.token in line]
+        demand(not told, "secrets are in the log:", told[:3])
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
@@ -309,12 +312,13 @@ def demand_store(data):
 class Imports:
     """Files to import, each of rows that are nobody else's."""
 
-    def __init__(self, place, folder):
-        self.place, self.folder, self.count, self.certain = place, pathlib.Path(folder), 0, set()
+    def __init__(self, place, folder, rows=300):
+        self.place, self.folder, self.rows, self.count, self.certain = place, pathlib.Path(folder), rows, 0, set()
         self.folder.mkdir(exist_ok=True)
         self.lock = threading.Lock()
 
-    def file(self, rows=300):
+    def file(self, rows=None):
+        rows = rows or self.rows
         with self.lock:
             self.count += 1
             number = self.count
@@ -333,8 +337,8 @@ class Imports:
             self.certain.add(number)
         return number, rows, code, text
 
-    def demand_all_or_nothing(self, oracle, rows=300):
-        whole = 0
+    def demand_all_or_nothing(self, oracle):
+        rows, whole = self.rows, 0
         for number in range(1, self.count + 1):
             there = oracle.imported(number)
             demand(there in (0, rows), "import", number, "is there with", there, "of", rows, "rows")
