@@ -49,7 +49,7 @@ def one_trace(collector, place):
         demand(found[name][1] == parent, name, "has the parent", found[name][1], "and not", parent)
         span = found[name][0]
         demand(span["start"] <= span["end"], span)
-    demand(found["engine.run"][0]["attributes"]["rows"] > 0, "no rows:", found["engine.run"][0])
+    demand(int(found["engine.run"][0]["attributes"]["rows"]) > 0, "no rows:", found["engine.run"][0])
     return len(found)
 
 
