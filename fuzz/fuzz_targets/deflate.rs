@@ -42,7 +42,7 @@ fn table(input: &mut Input<'_>) -> Piece {
     for row in 0..rows {
         for column in 0..columns {
             piece.starts.push(piece.text.len() as u32);
-            let step = recipe.get((row * usize::from(recipe.len() % 2) + column) % recipe.len().max(1)).copied();
+            let step = recipe.get((row * (recipe.len() % 2) + column) % recipe.len().max(1)).copied();
             let step = step.unwrap_or(0);
             let twist = if step & 0x80 == 0 { 0 } else { input.byte() };
             match (step ^ twist) % 8 {

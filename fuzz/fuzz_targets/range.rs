@@ -31,7 +31,7 @@ fn read(text: &str) -> Option<Asked<'_>> {
     let text = text.trim();
     let at = text.find('=')?;
     let (unit, set) = (text[..at].trim_end(), text[at + 1..].trim());
-    if unit.to_ascii_lowercase() != "bytes" || set.matches('-').count() != 1 {
+    if !unit.eq_ignore_ascii_case("bytes") || set.matches('-').count() != 1 {
         return None;
     }
     let (first, last) = set.split_once('-')?;

@@ -57,6 +57,12 @@ impl Done {
     }
 }
 
+impl Default for Place {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Place {
     /// A ledger in a new folder; those of processes that are gone are cleared away.
     pub fn new() -> Self {
