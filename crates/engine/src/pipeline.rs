@@ -185,7 +185,10 @@ impl Pipeline {
             job: Arc::new(job),
             results,
         };
-        let parts = Parts::new(self.handle.clone(), scan, self.threads);
+        // Parts of which little is selected are decoded more than they are written: while the first one
+        // is awaited, there must be others to decode.
+        let ahead = if scan.any_sparse() { self.threads * 2 } else { self.threads };
+        let parts = Parts::new(self.handle.clone(), scan, ahead);
         let driver = Owned(self.handle.spawn(driver.drive(parts, rows_per_job)));
         let state = Some((self.clone(), out, driver, flight));
         futures::stream::unfold(state, |state| async move {

@@ -92,6 +92,8 @@ enum Part {
     Pushed(usize),
     /// Selected as a whole; how many rows, if that is known.
     Passed(usize, Option<u64>),
+    /// Its node decodes the few selected rows; how many they are.
+    Picked(usize, u64),
     /// To be filtered batch by batch.
     Tested(usize),
     /// To be filtered by what is known.
@@ -128,7 +130,7 @@ impl Scan {
                     0 => continue,
                     all if all == rows.len() => Part::Passed(add(&mut passed, piece.whole()), piece.rows),
                     few if few * SPARSE_FROM <= rows.len() => {
-                        Part::Passed(add(&mut passed, piece.chosen(rows)), Some(few as u64))
+                        Part::Picked(add(&mut passed, piece.chosen(rows)), few as u64)
                     }
                     _ => Part::Chosen(add(&mut passed, piece.whole()), rows.clone()),
                 },
@@ -176,7 +178,7 @@ impl Scan {
     pub fn open(&self, part: usize) -> Result<BoxStream<'static, Result<RecordBatch, Error>>, Error> {
         let stream = match &self.parts[part] {
             Part::Pushed(place) => self.execute(self.pushing.as_ref(), *place)?.boxed(),
-            Part::Passed(place, _) => self.execute(self.passing.as_ref(), *place)?.boxed(),
+            Part::Passed(place, _) | Part::Picked(place, _) => self.execute(self.passing.as_ref(), *place)?.boxed(),
             Part::Tested(place) => {
                 let test = self.test().clone();
                 let stream = self.execute(self.testing.as_ref(), *place)?;
@@ -200,13 +202,18 @@ impl Scan {
 
     /// Whether what a part gives may keep more of its file in memory than it shows.
     pub fn sparse(&self, part: usize) -> bool {
-        !matches!(self.parts[part], Part::Passed(_, None))
+        !matches!(self.parts[part], Part::Passed(..))
+    }
+
+    /// Whether that is so of any part.
+    pub fn any_sparse(&self) -> bool {
+        (0..self.parts()).any(|part| self.sparse(part))
     }
 
     /// How many rows of a part are selected, and, if it is tested, which ones.
     pub async fn select(&self, part: usize) -> Result<(u64, Option<BooleanBuffer>), Error> {
         match &self.parts[part] {
-            Part::Passed(_, Some(rows)) => Ok((*rows, None)),
+            Part::Passed(_, Some(rows)) | Part::Picked(_, rows) => Ok((*rows, None)),
             Part::Chosen(_, rows) => Ok((rows.count_set_bits() as u64, Some(rows.clone()))),
             Part::Tested(place) => {
                 let fail = |e| classify(e, &self.survey.bad_data, self.context.limit_bytes);
