@@ -1,11 +1,12 @@
 // The browser's part of page_list.py: MODULES CONFIG.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { ARGUMENTS } from '../crates/cli/tests/tools/browser/arguments.mjs';
 
 const [modules, given] = process.argv.slice(2);
 const config = JSON.parse(given);
 const { chromium } = createRequire(join(modules, 'node_modules/'))('playwright-core');
-const browser = await chromium.launch({ executablePath: config.chromium, args: ['--headless', '--no-sandbox', '--disable-gpu'] });
+const browser = await chromium.launch({ executablePath: config.chromium, args: ARGUMENTS });
 const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 }, baseURL: config.url })).newPage();
 await page.addInitScript(() => {
   window.tasks = [];

@@ -14,11 +14,12 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+
+from served import served
 
 DRIVE = pathlib.Path(__file__).with_name("page_list.mjs")
 
@@ -38,11 +39,7 @@ def main():
         run("sample", "--data", data, "--rows", "2000")
         run("grant", "--data", data, "--tenant", "contoso", "--principal", "ann", "--all-participants")
         token = run("token", "--data", data, "--tenant", "contoso", "--principal", "ann").strip().splitlines()[-1]
-        serve = [args.binary, "serve", "--dev", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "none"]
-        server = subprocess.Popen(serve, stderr=subprocess.PIPE, text=True)
-        try:
-            url = next(line.split(" ")[-1].strip() for line in server.stderr if line.startswith("listening on "))
-            threading.Thread(target=server.stderr.read, daemon=True).start()
+        with served(args.binary, data) as url:
             for n in range(args.requests):
                 ask(url, token, n)
             drive = ["node", str(DRIVE), args.modules, json.dumps({"url": url, "token": token, "chromium": args.chromium, "requests": args.requests})]
@@ -50,9 +47,6 @@ def main():
             sys.stderr.write(done.stderr)
             print(done.stdout, end="")
             sys.exit(done.returncode)
-        finally:
-            server.terminate()
-            server.wait()
 
 
 def ask(url, token, n):

@@ -18,6 +18,8 @@ import sys
 import time
 import urllib.parse
 
+from served import served
+
 SOME = ["1000042", "1000113", "1000181"]
 
 
@@ -68,10 +70,8 @@ def main():
     args = parser.parse_args()
     grant(args.binary, args.data, args.tenant, "few", SOME)
     grant(args.binary, args.data, args.tenant, "all", [])
-    serve = [args.binary, "serve", "--dev", "--data", args.data, "--listen", "127.0.0.1:0", "--admin-listen", "none"]
-    server = subprocess.Popen(serve, stderr=subprocess.PIPE, text=True)
-    try:
-        host = next(line.split("//")[1].strip() for line in server.stderr if line.startswith("listening on "))
+    with served(args.binary, args.data) as url:
+        host = url.removeprefix("http://")
         year = args.until[:4]
         months = [("period", "between"), ("from", f"{int(year) - 1}{args.until[4:]}"), ("to", args.until)]
         some = [("participant", p) for p in SOME]
@@ -98,9 +98,6 @@ def main():
             }
         json.dump(found, sys.stdout, indent=2)
         print()
-    finally:
-        server.terminate()
-        server.wait()
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ use payouts_model::{Chunk, Packaging, Scope, TextFormat, Totals};
 use tracing::{Instrument, debug_span, field};
 
 use crate::layout::Layout;
-use crate::pipeline::{PUSHED_ROWS_MAX, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::scan::{How, Scan, Selection, Survey};
 
 /// What is exported. Cannot be built without a scope.
@@ -115,6 +115,12 @@ pub struct Preview {
     pub not_found: Vec<String>,
 }
 
+/// How many rows a plan selects, if it selects all and the table's log says exactly.
+fn rows_by_log(plan: &Plan) -> Option<u64> {
+    let all = plan.predicate.is_none() && lower::scope_predicate(&plan.snapshot.report, &plan.scope).is_none();
+    plan.snapshot.rows().filter(|_| all)
+}
+
 impl Engine {
     /// An engine with these limits. Starts its threads.
     pub fn new(limits: Limits) -> Self {
@@ -135,13 +141,10 @@ impl Engine {
     /// How many rows the plan selects. Answered from the table's log where that is exact;
     /// otherwise only the columns that the filter names are read.
     pub async fn count(&self, plan: &Plan) -> Result<u64, Error> {
-        if plan.predicate.is_none()
-            && lower::scope_predicate(&plan.snapshot.report, &plan.scope).is_none()
-            && let Some(rows) = plan.snapshot.rows()
-        {
-            return Ok(rows);
+        match rows_by_log(plan) {
+            Some(rows) => Ok(rows),
+            None => Ok(self.select(&self.pipeline.survey(plan).await?).await?.rows),
         }
-        self.select(&self.pipeline.survey(plan).await?).await.map(|selection| selection.rows)
     }
 
     async fn select(&self, survey: &Arc<Survey>) -> Result<Selection, Error> {
@@ -156,13 +159,13 @@ impl Engine {
     /// that is done first, and what was found is used for reading.
     pub async fn start(&self, plan: &Plan) -> Result<Started, Error> {
         let survey = self.pipeline.survey(plan).await?;
-        if survey.rows_to_test() > PUSHED_ROWS_MAX {
+        if survey.tests_many() {
             let selection = Arc::new(self.select(&survey).await?);
             let rows = selection.rows;
             let chunks = self.chunks(plan, Some((survey, How::Known(selection))));
             return Ok(Started { rows, chunks, complete: false });
         }
-        let mut chunks = self.chunks(plan, Some((survey, How::Pushed)));
+        let mut chunks = self.chunks(plan, Some((survey.clone(), How::Pushed)));
         let mut first = Vec::new();
         let mut ended = false;
         while first.len() < CHUNKS_AT_ONCE && !ended {
@@ -171,7 +174,11 @@ impl Engine {
                 None => ended = true,
             }
         }
-        let rows = if ended { first.iter().map(|c| c.rows).sum() } else { self.count(plan).await? };
+        let rows = match rows_by_log(plan) {
+            _ if ended => first.iter().map(|c| c.rows).sum(),
+            Some(rows) => rows,
+            None => self.select(&survey).await?.rows,
+        };
         let chunks = futures::stream::iter(first.into_iter().map(Ok)).chain(chunks).boxed();
         Ok(Started { rows, chunks, complete: ended })
     }

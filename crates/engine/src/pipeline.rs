@@ -38,9 +38,6 @@ const FOOTERS_BYTES: usize = 24 << 20;
 /// The budget counts in these.
 const BUDGET_UNIT_BYTES: usize = 64 << 10;
 
-/// Of more rows than this the filter is not pushed into the decoder.
-pub(crate) const PUSHED_ROWS_MAX: u64 = 1 << 20;
-
 /// Of more rows than this it is not remembered which ones are selected: a bit for each.
 const SELECTED_ROWS_MAX: u64 = 1 << 28;
 
@@ -144,7 +141,7 @@ impl Pipeline {
     /// A scan of a plan whose rows are read once.
     pub async fn plan(&self, plan: &Plan, layout: &Layout) -> Result<Scan, Error> {
         let survey = self.survey(plan).await?;
-        let how = if survey.rows_to_test() > PUSHED_ROWS_MAX { How::Tested } else { How::Pushed };
+        let how = if survey.tests_many() { How::Tested } else { How::Pushed };
         Scan::new(survey, layout.stored(), self.context(), &how)
     }
 

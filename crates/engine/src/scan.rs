@@ -92,8 +92,8 @@ enum Part {
     Pushed(usize),
     /// Selected as a whole; how many rows, if that is known.
     Passed(usize, Option<u64>),
-    /// Its node decodes the few selected rows; how many they are.
-    Picked(usize, u64),
+    /// Its node decodes the few selected rows.
+    Picked(usize),
     /// To be filtered batch by batch.
     Tested(usize),
     /// To be filtered by what is known.
@@ -129,9 +129,7 @@ impl Scan {
                 (_, Some(rows)) => match rows.count_set_bits() {
                     0 => continue,
                     all if all == rows.len() => Part::Passed(add(&mut passed, piece.whole()), piece.rows),
-                    few if few * SPARSE_FROM <= rows.len() => {
-                        Part::Picked(add(&mut passed, piece.chosen(rows)), few as u64)
-                    }
+                    few if few * SPARSE_FROM <= rows.len() => Part::Picked(add(&mut passed, piece.chosen(rows))),
                     _ => Part::Chosen(add(&mut passed, piece.whole()), rows.clone()),
                 },
             };
@@ -178,7 +176,7 @@ impl Scan {
     pub fn open(&self, part: usize) -> Result<BoxStream<'static, Result<RecordBatch, Error>>, Error> {
         let stream = match &self.parts[part] {
             Part::Pushed(place) => self.execute(self.pushing.as_ref(), *place)?.boxed(),
-            Part::Passed(place, _) | Part::Picked(place, _) => self.execute(self.passing.as_ref(), *place)?.boxed(),
+            Part::Passed(place, _) | Part::Picked(place) => self.execute(self.passing.as_ref(), *place)?.boxed(),
             Part::Tested(place) => {
                 let test = self.test().clone();
                 let stream = self.execute(self.testing.as_ref(), *place)?;
@@ -213,8 +211,7 @@ impl Scan {
     /// How many rows of a part are selected, and, if it is tested, which ones.
     pub async fn select(&self, part: usize) -> Result<(u64, Option<BooleanBuffer>), Error> {
         match &self.parts[part] {
-            Part::Passed(_, Some(rows)) | Part::Picked(_, rows) => Ok((*rows, None)),
-            Part::Chosen(_, rows) => Ok((rows.count_set_bits() as u64, Some(rows.clone()))),
+            Part::Passed(_, Some(rows)) => Ok((*rows, None)),
             Part::Tested(place) => {
                 let fail = |e| classify(e, &self.survey.bad_data, self.context.limit_bytes);
                 let mut chosen = BooleanBufferBuilder::new(0);
@@ -225,7 +222,7 @@ impl Scan {
                 let chosen = chosen.finish();
                 Ok((chosen.count_set_bits() as u64, Some(chosen)))
             }
-            Part::Pushed(_) | Part::Passed(_, None) => {
+            _ => {
                 let mut rows = 0;
                 let mut stream = self.open(part)?;
                 while let Some(batch) = stream.next().await {

@@ -29,19 +29,21 @@ fn calls(folder: &Folder, server: &TestServer) -> Vec<Answer> {
     ]
 }
 
-fn serve(folder: &Folder, format: &str) -> TestServer {
+/// What a service with a log of this format answered, and its log to the end.
+fn served(format: &str) -> (Vec<Answer>, String) {
+    let folder = Folder::with_sample(500);
     let data = folder.at("data");
     let args = ["serve", "--dev", "--data", &data, "--listen", "127.0.0.1:0", "--admin-listen", "none"];
-    TestServer::start_with(&payouts(), &[&["--log-format", format][..], &args].concat())
+    let server = TestServer::start_with(&payouts(), &[&["--log-format", format][..], &args].concat());
+    let answers = calls(&folder, &server);
+    let (code, log) = server.stopped();
+    assert_eq!(code, 0, "{log}");
+    (answers, log)
 }
 
 #[test]
 fn every_call_is_found_by_its_id_in_lines_for_machines() {
-    let folder = Folder::with_sample(500);
-    let server = serve(&folder, "json");
-    let answers = calls(&folder, &server);
-    let (code, log) = server.stopped();
-    assert_eq!(code, 0, "{log}");
+    let (answers, log) = served("json");
     // Two lines are for whoever started it by hand.
     let by_hand = |line: &&str| line.starts_with("listening on ") || line.starts_with("stopping; ");
     let lines = log.lines().filter(|line| !by_hand(line));
@@ -73,11 +75,7 @@ fn every_call_is_found_by_its_id_in_lines_for_machines() {
 
 #[test]
 fn every_call_is_found_by_its_id_in_lines_for_people() {
-    let folder = Folder::with_sample(500);
-    let server = serve(&folder, "text");
-    let answers = calls(&folder, &server);
-    let (code, log) = server.stopped();
-    assert_eq!(code, 0, "{log}");
+    let (answers, log) = served("text");
     assert!(!log.contains('\u{1b}'), "colours where nobody looks: {log}");
     for answer in answers {
         let (id, status) = (answer.header("request-id"), answer.status.as_u16());

@@ -42,8 +42,8 @@ def link(place, request):
     return export["blobLocation"]
 
 
-def path_of(place, link):
-    return link.removeprefix(place.url) if link.startswith(place.url) else re.sub(r"^https?://[^/]*", "", link)
+def path_of(link):
+    return re.sub(r"^https?://[^/]*", "", link)
 
 
 def heads(place):
@@ -81,13 +81,13 @@ class Before:
             made = accept(place, number)
             demand(place.until_ended(made[0])["status"] == "Completed", "the older one does not complete", made)
             self.made.append(made)
-        self.links = {request: path_of(place, link(place, request)) for request, *_ in self.made}
+        self.links = {request: path_of(link(place, request)) for request, *_ in self.made}
         self.files = {request: place.call("GET", path)[2] for request, path in self.links.items()}
         self.manifests = {request: manifest(place, request) for request, *_ in self.made}
         place.good("hold", self.made[0][0], "--data", place.data)
         place.stop()
         # One is cut in the middle of its rows, one waits. A stop hands the first one back.
-        self.waiting = [accept_running(place, COMPLETED, end), *self.queued(place, end)]
+        self.waiting = [accept_running(place, COMPLETED), *self.queued(place, end)]
         self.grants = place.good("grants", "--data", place.data)
         self.heads = heads(place)
         self.schema = schema(place.data)
@@ -101,7 +101,7 @@ class Before:
         return waiting
 
 
-def accept_running(place, number, end):
+def accept_running(place, number):
     demand(place.start(plan="export.chunk=hang"), "it does not start")
     running = accept(place, number)
     while place.see(running[0])[1]["status"] != "Processing":
@@ -118,7 +118,7 @@ def go_on(place, before, imports):
     rows = 0
     for request, where, file_format in before.made:
         demand(place.call("GET", before.links[request])[::2] == (200, before.files[request]), "a link that was out", request)
-        demand(place.call("GET", path_of(place, link(place, request)))[2] == before.files[request], "another file", request)
+        demand(place.call("GET", path_of(link(place, request)))[2] == before.files[request], "another file", request)
         demand(manifest(place, request) == before.manifests[request], "another manifest", request)
         rows += verify_file(place, oracle, request, where, file_format)
     for request, where, file_format in before.waiting:
@@ -165,7 +165,7 @@ def go_back(place, older, newer, before):
     demand(content(place.data) == found or schema(place.data) == before.schema, "the older one changed what it refused")
     place.binary = newer
     demand(place.start(), "the newer one does not start any more")
-    demand(place.call("GET", path_of(place, link(place, before.made[0][0])))[2] == before.files[before.made[0][0]], "another file")
+    demand(place.call("GET", path_of(link(place, before.made[0][0])))[2] == before.files[before.made[0][0]], "another file")
     place.stop()
     whole(place, before.heads)
     return said

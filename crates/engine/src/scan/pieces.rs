@@ -42,30 +42,35 @@ impl Piece {
         if self.candidates.is_empty() {
             return FileGroup::new(vec![self.file.clone()]);
         }
-        let mut access = ParquetAccessPlan::new_none(self.groups);
-        for candidate in &self.candidates {
-            access.scan(candidate.group);
-            if let Some(rows) = &candidate.rows {
-                access.scan_selection(candidate.group, rows.clone());
-            }
-        }
-        FileGroup::new(vec![self.file.clone().with_extension(access)])
+        self.accessed(self.candidates.iter().map(|candidate| (candidate.group, candidate.rows.clone())))
     }
 
     /// What is to be opened for some of the rows to look at only.
     pub fn chosen(&self, chosen: &BooleanBuffer) -> FileGroup {
-        let mut access = ParquetAccessPlan::new_none(self.groups);
         let mut at = 0;
-        for candidate in &self.candidates {
+        self.accessed(self.candidates.iter().filter_map(|candidate| {
             let rows = chosen.slice(at, candidate.looked_at as usize);
             at += rows.len();
             if rows.count_set_bits() == 0 {
-                continue;
+                return None;
             }
             let some = RowSelection::from_filters(&[BooleanArray::new(rows, None)]);
-            let some = candidate.rows.as_ref().map_or_else(|| some.clone(), |rows| rows.and_then(&some));
-            access.scan(candidate.group);
-            access.scan_selection(candidate.group, some);
+            let some = match &candidate.rows {
+                Some(looked_at) => looked_at.and_then(&some),
+                None => some,
+            };
+            Some((candidate.group, Some(some)))
+        }))
+    }
+
+    /// Of these row groups these rows; `None`: all.
+    fn accessed(&self, groups: impl Iterator<Item = (usize, Option<RowSelection>)>) -> FileGroup {
+        let mut access = ParquetAccessPlan::new_none(self.groups);
+        for (group, rows) in groups {
+            access.scan(group);
+            if let Some(rows) = rows {
+                access.scan_selection(group, rows);
+            }
         }
         FileGroup::new(vec![self.file.clone().with_extension(access)])
     }

@@ -19,6 +19,9 @@ use crate::fault::{BadDataSlot, classify};
 use crate::lower::{Lowering, constant, participants};
 use crate::{Error, Plan};
 
+/// Of more rows than this the filter is not pushed into the decoder.
+const PUSHED_ROWS_MAX: u64 = 1 << 20;
+
 /// What is left of the table once all that can be known beforehand is left out.
 #[derive(Debug)]
 pub struct Survey {
@@ -85,6 +88,11 @@ impl Survey {
         };
         survey.predicate = predicate;
         Ok(survey)
+    }
+
+    /// Whether so many rows have to be tested that the filter is not pushed into the decoder.
+    pub fn tests_many(&self) -> bool {
+        self.rows_to_test() > PUSHED_ROWS_MAX
     }
 
     /// How many rows have to be tested one by one.

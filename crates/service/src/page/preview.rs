@@ -19,7 +19,6 @@ use payouts_engine::Preview;
 use payouts_model::id::canonical;
 use payouts_model::{ErrorCode, Timestamp, Viewer, Warning};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use self::panel::Panel;
 use super::form::Opened;
@@ -33,7 +32,7 @@ use super::layout::{self, Shell};
 use super::session::{NoVisit, Posted, Visit};
 use crate::app::App;
 use crate::http::Error;
-use crate::http::exports::asked::Asked;
+use crate::http::exports::asked::{Asked, sha256};
 use crate::http::exports::json;
 
 /// Rows that are shown.
@@ -209,8 +208,7 @@ async fn scan(app: &App, opened: &Opened, asked: Asked) -> Result<Seen, Error> {
         opened.controls.amount.map(|(amount, _)| amount).into_iter().chain(us_dollars(report)).collect();
     let plan = asked.plan(snapshot);
     // The normal form has window and now() fixed; whoever has the same scope is given the same.
-    let key = [&*asked.scope.digest(), asked.time_zone.name(), &asked.query.columns.join(","), &asked.query.filter];
-    let key = Sha256::digest(key.join("\n")).iter().map(|b| format!("{b:02x}")).collect();
+    let key = sha256(&(asked.scope.digest(), asked.time_zone.name(), &asked.query.columns, &asked.query.filter));
     let cell = app.page.looks.cell((report.name, data_version, key));
     let look = app.engine.preview_of(&plan, &summed, asked.time_zone, &asked.id_lists, FIRST_ROWS_MAX);
     let preview = cell.get_or_try_init(|| async { Ok::<_, Error>(Arc::new(look.await?)) }).await?.clone();

@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { ARGUMENTS } from './arguments.mjs';
 
 const [modules, given] = process.argv.slice(2);
 export const config = JSON.parse(given);
@@ -16,12 +17,6 @@ const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 // A state that does not come is a failure after this long, whatever it waits for.
 export const WAIT_MS = 60_000;
-
-// The browser asks for nothing by itself: no updates, no accounts, no lists, no first-run pages.
-const ARGUMENTS = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync',
-];
 
 const browser = await chromium.launch({ executablePath: config.chromium, args: ARGUMENTS });
 const wrong = [];

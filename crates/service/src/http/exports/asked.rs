@@ -214,7 +214,7 @@ fn digest(report: ReportName, raw_query: &str, body: Option<&str>) -> Result<Str
 }
 
 /// SHA-256 of what is asked, as lower-case hex.
-fn sha256(asked: &impl serde::Serialize) -> String {
+pub fn sha256(asked: &impl serde::Serialize) -> String {
     let text = serde_json::to_string(asked).expect("texts are always JSON");
     Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
 }

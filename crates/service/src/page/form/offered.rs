@@ -23,6 +23,7 @@ const VALUES_MAX: usize = 150;
 const PARTICIPANTS_MAX: usize = 50_000;
 /// What all of it may take.
 const KEPT_BYTES: usize = 32 << 20;
+
 /// What is offered to whoever has one scope, of one version of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offered {
