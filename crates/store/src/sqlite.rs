@@ -56,6 +56,8 @@ const BUSY_TIMEOUT_MS: u64 = 15_000;
 const WAL_PAGES: u32 = 8_192;
 /// The writer's page cache: the leaves that acceptances of the last hours touched.
 const WRITER_CACHE_KIB: u32 = 16 * 1_024;
+/// Statements that the writer keeps prepared: those that insert so and so many rows, and the others.
+const WRITER_STATEMENTS: usize = 2 * rows::Inserts::ROWS_MAX + 100;
 /// Connections that only read. WAL readers never wait for the writer.
 const READERS_MAX: u32 = 4;
 
@@ -111,6 +113,7 @@ impl SqliteStore {
                 .test_before_acquire(false)
         };
         let writer = options.clone().pragma("cache_size", format!("-{WRITER_CACHE_KIB}"));
+        let writer = writer.statement_cache_capacity(WRITER_STATEMENTS);
         let writer =
             pool(1).before_acquire(|c, _| Box::pin(sound(c))).connect_with(writer).await.map_err(at("open", true))?;
         sqlx::migrate!("./migrations").run(&writer).await.map_err(|e| migration_error(&path, e))?;

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::accept::Shared;
-use super::rows::{count, number};
+use super::rows::{Inserts, count, number};
 use super::{SqliteStore, WriteTx, at};
 use crate::Error;
 use crate::audit::{Entry, Hash, Head, Record};
@@ -144,31 +144,21 @@ async fn head(connection: &mut SqliteConnection) -> Result<Head, sqlx::Error> {
     Ok(Head { seq: u64::try_from(seq).map_err(|_| wrong())?, hash })
 }
 
-/// Inserts of 1, 2, 4 … rows: few statements to keep prepared, few to run for any number of rows.
-static INSERTS: LazyLock<[Arc<str>; 7]> = LazyLock::new(|| {
-    std::array::from_fn(|power| {
-        let rows = vec!["(?, ?, ?)"; 1 << power].join(", ");
-        format!("INSERT INTO audit (seq, record, hash) VALUES {rows}").into()
-    })
-});
+static INSERTS: LazyLock<Inserts> = LazyLock::new(|| Inserts::new("audit (seq, record, hash)", "(?, ?, ?)"));
 
 /// Extends the chain within a transaction. Answers the new head.
 pub(super) async fn append(tx: &mut WriteTx, records: &[&str]) -> Result<Head, sqlx::Error> {
-    let mut rest = records;
-    if rest.is_empty() {
+    if records.is_empty() {
         return Ok(Head::NONE);
     }
     let mut newest = head(tx).await?;
-    while !rest.is_empty() {
-        let power = (rest.len().ilog2() as usize).min(INSERTS.len() - 1);
-        let (rows, others) = rest.split_at(1 << power);
-        let mut insert = sqlx::query(AssertSqlSafe(INSERTS[power].clone()));
+    for rows in records.chunks(Inserts::ROWS_MAX) {
+        let mut insert = sqlx::query(AssertSqlSafe(INSERTS.of(rows.len())));
         for &record in rows {
             newest = newest.after(record);
             insert = insert.bind(count(newest.seq)).bind(record).bind(newest.hash.0.to_vec());
         }
         insert.execute(&mut **tx).await?;
-        rest = others;
     }
     Ok(newest)
 }

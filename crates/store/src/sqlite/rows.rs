@@ -2,7 +2,7 @@
 //! rows name by digest.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use payouts_model::export::{Move, Progress};
 use payouts_model::{Export, PrincipalId, Scope, Status, TenantId, Timestamp};
@@ -25,6 +25,26 @@ macro_rules! export_sql {
     };
 }
 pub(super) use export_sql;
+
+/// Statements that insert 1, 2, 3 … rows into a table: one to run for any number of rows, each
+/// prepared once.
+pub(super) struct Inserts([Arc<str>; Inserts::ROWS_MAX]);
+
+impl Inserts {
+    /// The most rows of one statement.
+    pub const ROWS_MAX: usize = 64;
+
+    /// Into `table (columns…)` rows of the form `(?, …)`.
+    pub fn new(table: &str, row: &str) -> Self {
+        let of = |rows: usize| format!("INSERT INTO {table} VALUES {}", vec![row; rows].join(", ")).into();
+        Self(std::array::from_fn(|at| of(at + 1)))
+    }
+
+    /// The statement for so many rows.
+    pub fn of(&self, rows: usize) -> Arc<str> {
+        self.0[rows - 1].clone()
+    }
+}
 
 /// An Export as it lies in the table.
 #[derive(Clone, Debug, sqlx::FromRow)]

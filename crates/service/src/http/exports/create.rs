@@ -61,7 +61,7 @@ pub async fn accept(
 ) -> Result<(Visible, bool), Error> {
     let report = asked.report.name;
     let create = CreateExport {
-        id: ExportId(uuid::Uuid::new_v4()),
+        id: ExportId(uuid::Uuid::now_v7()),
         report,
         tenant: viewer.tenant.clone(),
         principal: viewer.principal.clone(),

@@ -2,14 +2,14 @@
 //! that are new. A handful of statements, whatever the number of callers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use payouts_model::export::{Export, Progress};
 use payouts_model::{Scope, Status};
 use sqlx::AssertSqlSafe;
 
 use super::Waiting;
-use crate::sqlite::rows::{ExportRow, ScopeCache, export_sql, to_json};
+use crate::sqlite::rows::{ExportRow, Inserts, ScopeCache, export_sql, to_json};
 use crate::sqlite::{WriteTx, audit};
 use crate::{AcceptLimits, Accepted, CreateExport, Error, IDEMPOTENCY_KEY_MS, IdempotencyKey};
 
@@ -208,22 +208,15 @@ async fn insert_scopes(
     Ok(())
 }
 
-/// Inserts of 1, 2, 4 … rows: few statements to keep prepared, few to run for any number of rows.
-static INSERTS: LazyLock<[Arc<str>; 7]> = LazyLock::new(|| {
-    std::array::from_fn(|power| {
-        let row = format!("(?, ?, ?, ?, '{}', ?, ?, ?, ?, ?, 1)", Status::Queued.as_str());
-        let rows = vec![row; 1 << power].join(", ");
-        let columns = "id, report, tenant, principal, status, query, scope, created_at, warnings, trace, revision";
-        format!("INSERT INTO exports ({columns}) VALUES {rows}").into()
-    })
+static INSERTS: LazyLock<Inserts> = LazyLock::new(|| {
+    let columns = "id, report, tenant, principal, status, query, scope, created_at, warnings, trace, revision";
+    let row = format!("(?, ?, ?, ?, '{}', ?, ?, ?, ?, ?, 1)", Status::Queued.as_str());
+    Inserts::new(&format!("exports ({columns})"), &row)
 });
 
 async fn insert_exports(tx: &mut WriteTx, new: &[&CreateExport]) -> Result<(), sqlx::Error> {
-    let mut rest = new;
-    while !rest.is_empty() {
-        let power = (rest.len().ilog2() as usize).min(INSERTS.len() - 1);
-        let (rows, others) = rest.split_at(1 << power);
-        let mut insert = sqlx::query(AssertSqlSafe(INSERTS[power].clone()));
+    for rows in new.chunks(Inserts::ROWS_MAX) {
+        let mut insert = sqlx::query(AssertSqlSafe(INSERTS.of(rows.len())));
         for create in rows {
             insert = insert
                 .bind(create.id.to_string())
@@ -237,7 +230,6 @@ async fn insert_exports(tx: &mut WriteTx, new: &[&CreateExport]) -> Result<(), s
                 .bind(create.trace.as_deref());
         }
         insert.execute(&mut **tx).await?;
-        rest = others;
     }
     Ok(())
 }
