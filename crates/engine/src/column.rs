@@ -11,7 +11,7 @@ mod convert;
 mod tests;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int32Array, Int64Array, LargeStringArray, StringArray,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal64Array, Int32Array, Int64Array, LargeStringArray, StringArray,
     StringViewArray, TimestampMicrosecondArray,
 };
 use payouts_filter::ast::Value;
@@ -62,9 +62,9 @@ pub enum Column {
     /// Text, by how it is laid out.
     Text(TextColumn),
     /// Ten-thousandths, within decimal(18,4).
-    Amount(Decimal128Array),
+    Amount(Decimal64Array),
     /// Hundred-millionths, within decimal(18,8).
-    Number(Decimal128Array),
+    Number(Decimal64Array),
     /// Integers.
     Integer(Int64Array),
     /// Days.
@@ -89,7 +89,7 @@ pub enum TextColumn {
         /// The codes.
         keys: Int32Array,
         /// What they mean.
-        values: StringViewArray,
+        values: StringArray,
     },
 }
 
@@ -132,9 +132,9 @@ impl Column {
         let value = match self {
             Self::Null => None,
             Self::Text(t) => t.get(row).map(|s| Value::Text(s.to_owned())),
-            Self::Amount(a) => get(a, row, |a| Value::Number(Decimal::from_scaled(a.value(row), 4))),
-            Self::Number(a) => get(a, row, |a| Value::Number(Decimal::from_scaled(a.value(row), 8))),
-            Self::Integer(a) => get(a, row, |a| Value::Number(Decimal::from_scaled(i128::from(a.value(row)), 0))),
+            Self::Amount(a) => get(a, row, |a| Value::Number(Decimal::from_scaled(a.value(row).into(), 4))),
+            Self::Number(a) => get(a, row, |a| Value::Number(Decimal::from_scaled(a.value(row).into(), 8))),
+            Self::Integer(a) => get(a, row, |a| Value::Number(Decimal::from_scaled(a.value(row).into(), 0))),
             Self::Date(a) => get(a, row, |a| Value::Date(a.value(row))),
             Self::Instant(a) => get(a, row, |a| Value::Instant(a.value(row))),
             Self::Boolean(a) => get(a, row, |a| Value::Boolean(a.value(row))),

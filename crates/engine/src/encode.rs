@@ -13,8 +13,6 @@ mod styled;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use bytes::Bytes;
 use payouts_model::chunk::Beyond;
 use payouts_model::{Chunk, Packaging, Report, TextFormat, Totals};
@@ -23,7 +21,7 @@ use crate::batch::Batch;
 use crate::deflate::deflate;
 use crate::layout::Layout;
 use crate::pipeline::Part;
-use crate::totals::{Adder, TotalsPlan};
+use crate::totals::{Adders, TotalsPlan};
 use crate::{Error, Plan};
 
 use buffers::Buffers;
@@ -51,8 +49,9 @@ pub fn header(report: &Report, columns: &[usize], text: TextFormat) -> Vec<u8> {
     out.written().to_vec()
 }
 
-/// Writes the rows of these columns of a batch, and appends to `starts` where each field begins.
-fn write_rows(out: &mut Pen, starts: &mut Vec<u32>, batch: &Batch, columns: &[usize], separator: u8) {
+/// Writes the rows of these columns of a batch, and appends to `starts`, if given, where each field
+/// begins.
+fn write_rows(out: &mut Pen, starts: Option<&mut Vec<u32>>, batch: &Batch, columns: &[usize], separator: u8) {
     let lane = |(at, &column): (usize, &usize)| {
         let end = if at + 1 == columns.len() { End::LINE } else { End::separator(separator) };
         Lane::new(batch.column(column), batch.coded(column), separator, end)
@@ -62,6 +61,13 @@ fn write_rows(out: &mut Pen, starts: &mut Vec<u32>, batch: &Batch, columns: &[us
         return;
     }
     let row_bytes_max = lanes.iter().map(Lane::row_bytes_max).sum();
+    let Some(starts) = starts else {
+        for row in 0..batch.rows() {
+            out.make_room(row_bytes_max);
+            lanes.iter().for_each(|lane| lane.write(out, row));
+        }
+        return;
+    };
     let before = starts.len();
     starts.resize(before + batch.rows() * lanes.len(), 0);
     for (row, starts) in starts[before..].chunks_exact_mut(lanes.len()).enumerate() {
@@ -77,9 +83,8 @@ fn write_rows(out: &mut Pen, starts: &mut Vec<u32>, batch: &Batch, columns: &[us
 #[derive(Debug)]
 pub(crate) struct ChunkJob {
     layout: Layout,
-    totals: Arc<TotalsPlan>,
-    /// One per thread that is at work; what they added is given out at the end, by [`Self::rest`].
-    adders: Mutex<Vec<Adder>>,
+    /// What they added is given out at the end, by [`Self::rest`].
+    adders: Adders,
     text: TextFormat,
     packaging: Packaging,
     texts: Buffers,
@@ -89,11 +94,10 @@ pub(crate) struct ChunkJob {
 
 impl ChunkJob {
     pub fn new(plan: &Plan, layout: Layout) -> Self {
-        let totals = Arc::new(TotalsPlan::new(&layout, &plan.columns, &plan.scope, None));
+        let adders = Adders::new(TotalsPlan::new(&layout, &plan.columns, &plan.scope, None));
         Self {
             layout,
-            totals,
-            adders: Mutex::default(),
+            adders,
             text: plan.text,
             packaging: plan.packaging,
             texts: Buffers::default(),
@@ -106,27 +110,27 @@ impl ChunkJob {
         if let Some(style) = Style::of(self.text) {
             return self.run_styled(part, style);
         }
-        let mut adder = self.adders().pop().unwrap_or_else(|| Adder::new(&self.totals));
+        let mut adder = self.adders.take();
         let mut text = Pen::new(self.texts.take());
-        let mut starts = self.starts.take();
-        starts.clear();
+        let packed = self.packaging != Packaging::Plain;
+        let mut starts = packed.then(|| self.starts.take());
+        starts.iter_mut().for_each(Vec::clear);
         for batch in &part.batches {
             let batch = self.layout.read(batch)?;
             adder.add(&batch)?;
-            write_rows(&mut text, &mut starts, &batch, self.layout.file(), self.text.separator());
+            write_rows(&mut text, starts.as_mut(), &batch, self.layout.file(), self.text.separator());
         }
-        let packed = self.packaging != Packaging::Plain;
-        let deflated = packed.then(|| {
+        let deflated = starts.map(|starts| {
             let mut stream = self.streams.take();
             stream.clear();
             deflate(text.written(), &starts, self.layout.file().len(), &mut stream);
+            self.starts.put(starts);
             let length = stream.len();
             self.streams.lend(stream, length)
         });
-        self.starts.put(starts);
         let crc32 = if packed { crc32fast::hash(text.written()) } else { 0 };
         let rows = part.batches.iter().map(|b| b.num_rows() as u64).sum();
-        self.adders().push(adder);
+        self.adders.put(adder);
         let (buffer, length) = text.into_parts();
         let text = self.texts.lend(buffer, length);
         let totals = Totals { rows, ..Totals::default() };
@@ -136,7 +140,7 @@ impl ChunkJob {
     /// What all chunks add up to, as a chunk without rows; `None` if there was none. To be asked for
     /// once, when all are made.
     pub fn rest(&self) -> Option<Chunk> {
-        let mut adders = std::mem::take(&mut *self.adders()).into_iter();
+        let mut adders = self.adders.all().into_iter();
         let mut totals = adders.next()?.finish();
         for adder in adders {
             totals.merge(&adder.finish());
@@ -145,9 +149,5 @@ impl ChunkJob {
         totals.rows = 0;
         let deflated = (self.packaging != Packaging::Plain).then(Bytes::new);
         Some(Chunk { rows: 0, text: Bytes::new(), crc32: 0, deflated, totals, beyond: Beyond::default() })
-    }
-
-    fn adders(&self) -> MutexGuard<'_, Vec<Adder>> {
-        self.adders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,23 +3,22 @@
 //! The totals read only the columns that they add up; the first rows read every column but stop
 //! as soon as there are enough. Dropping the future stops both.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use payouts_model::id::canonical;
 use payouts_model::report::FieldRole;
-use payouts_model::{FieldType, Totals};
+use payouts_model::FieldType;
 
 use crate::encode::plain_text;
 use crate::layout::{Layout, needed_fields};
 use crate::pipeline::{Part, Pipeline};
-use crate::totals::{Adder, TotalsPlan};
+use crate::totals::{Adder, Adders, TotalsPlan};
 use crate::{Error, Plan, Preview};
 
-/// Rows that are added up at a time. What a job comes to is merged by names, which costs as much as
-/// adding up some thousand rows.
-const ROWS_PER_JOB: usize = 65_536;
+/// Rows that are added up at a time.
+const ROWS_PER_JOB: usize = 32_768;
 
 pub(crate) async fn run(
     pipeline: &Pipeline,
@@ -63,13 +62,6 @@ async fn first_rows(pipeline: &Pipeline, plan: &Plan, max: usize) -> Result<Vec<
     Ok(texts)
 }
 
-struct Sums {
-    totals: Totals,
-    months: BTreeMap<String, Totals>,
-    /// For each list, the ids that were found.
-    found: Vec<HashSet<String>>,
-}
-
 async fn sums(
     pipeline: &Pipeline,
     plan: &Plan,
@@ -86,7 +78,7 @@ async fn sums(
     fields.extend(id_lists.iter().map(|(field, _)| *field));
     let layout = Layout::new(&plan.snapshot, &[], &fields);
     let scan = pipeline.plan(plan, &layout).await?;
-    let totals = Arc::new(TotalsPlan::new(&layout, summed, &plan.scope, Some((window, zone))));
+    let sums = Arc::new(Adders::new(TotalsPlan::new(&layout, summed, &plan.scope, Some((window, zone)))));
     let wanted: Vec<(usize, HashSet<String>)> = id_lists
         .iter()
         .map(|(field, ids)| {
@@ -97,8 +89,9 @@ async fn sums(
         })
         .collect();
     let wanted = Arc::new(wanted);
+    let adders = sums.clone();
     let add = move |part: Part| {
-        let mut adder = Adder::new(&totals);
+        let mut adder = adders.take();
         let mut found = vec![HashSet::new(); wanted.len()];
         for batch in &part.batches {
             let batch = layout.read(batch)?;
@@ -113,20 +106,22 @@ async fn sums(
                 }
             }
         }
-        Ok(Sums { months: adder.by_month(), totals: adder.finish(), found })
+        adders.put(adder);
+        Ok(found)
     };
     let mut preview = Preview::default();
     let mut found: Vec<HashSet<String>> = vec![HashSet::new(); id_lists.len()];
     let mut parts = pipeline.run(scan, ROWS_PER_JOB, add).boxed();
     while let Some(part) = parts.next().await {
-        let part = part?;
-        preview.totals.merge(&part.totals);
-        for (month, totals) in part.months {
-            preview.months.entry(month).or_default().merge(&totals);
-        }
-        for (all, some) in found.iter_mut().zip(part.found) {
+        for (all, some) in found.iter_mut().zip(part?) {
             all.extend(some);
         }
+    }
+    for adder in sums.all() {
+        for (month, totals) in adder.by_month() {
+            preview.months.entry(month).or_default().merge(&totals);
+        }
+        preview.totals.merge(&adder.finish());
     }
     for ((_, ids), found) in id_lists.iter().zip(&found) {
         preview.not_found.extend(ids.iter().filter(|id| !found.contains(canonical(id))).cloned());

@@ -11,6 +11,7 @@
 
 mod bloom;
 mod footers;
+mod narrow;
 mod pieces;
 mod prune;
 mod sieve;
@@ -36,6 +37,7 @@ use crate::Error;
 use crate::fault::classify;
 pub(crate) use footers::Footers;
 use footers::Readers;
+use narrow::Narrow;
 use prune::PRUNING_LIST_MAX;
 use sieve::{Test, sieve};
 pub use survey::{Selection, Survey};
@@ -117,26 +119,30 @@ impl Scan {
             groups.push(group);
             groups.len() - 1
         };
+        let predicate = survey.predicate.as_ref();
+        // What a filter looks at is as the filter expects it.
+        let filtered = predicate.map(|p| collect_columns(p).iter().map(|c| c.name().to_owned()).collect());
+        let beside_filter = survey.narrow.without(&filtered.unwrap_or_default());
+        let wide = Narrow::default();
         for (number, piece) in survey.pieces.iter().enumerate() {
             let known = match how {
                 How::Known(selection) => selection.pieces[number].as_ref(),
                 How::Pushed | How::Tested => None,
             };
             let part = match (how, known) {
-                _ if !piece.tested => Part::Passed(add(&mut passed, piece.whole()), piece.rows),
-                (How::Tested, _) => Part::Tested(add(&mut tested, piece.whole())),
-                (_, None) => Part::Pushed(add(&mut pushed, piece.whole())),
+                _ if !piece.tested => Part::Passed(add(&mut passed, piece.whole(&survey.narrow)), piece.rows),
+                (How::Tested, _) => Part::Tested(add(&mut tested, piece.whole(&beside_filter))),
+                (_, None) => Part::Pushed(add(&mut pushed, piece.whole(&wide))),
                 (_, Some(rows)) => match rows.count_set_bits() {
                     0 => continue,
-                    all if all == rows.len() => Part::Passed(add(&mut passed, piece.whole()), piece.rows),
-                    few if few * SPARSE_FROM <= rows.len() => Part::Picked(add(&mut passed, piece.chosen(rows))),
-                    _ => Part::Chosen(add(&mut passed, piece.whole()), rows.clone()),
+                    all if all == rows.len() => Part::Passed(add(&mut passed, piece.whole(&survey.narrow)), piece.rows),
+                    few if few * SPARSE_FROM <= rows.len() => Part::Picked(add(&mut passed, piece.chosen(&survey.narrow, rows))),
+                    _ => Part::Chosen(add(&mut passed, piece.whole(&survey.narrow)), rows.clone()),
                 },
             };
             parts.push(part);
         }
         let fail = |e: DataFusionError| classify(e, &survey.bad_data, context.limit_bytes);
-        let predicate = survey.predicate.as_ref();
         let mut test = None;
         let mut tested_projection = projection.clone();
         if let Some(predicate) = predicate.filter(|_| !tested.is_empty()) {
@@ -148,11 +154,11 @@ impl Scan {
             let predicate = reassign_expr_columns(predicate.clone(), &given).map_err(fail)?;
             test = Some(Test { predicate, columns: projection.len() });
         }
-        let node = |groups: Vec<FileGroup>, predicate: Option<&Arc<dyn PhysicalExpr>>, projection: &[usize]| {
+        let node = |groups: Vec<FileGroup>, predicate: Option<&Arc<dyn PhysicalExpr>>, narrow: &Narrow, projection: &[usize]| {
             if groups.is_empty() {
                 return Ok(None);
             }
-            let source = source(&survey, predicate, &context)?;
+            let source = source(&survey, predicate, narrow, &context)?;
             let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
                 .with_file_groups(groups)
                 .with_projection_indices(Some(projection.to_vec()))?
@@ -161,9 +167,9 @@ impl Scan {
                 .build();
             Ok(Some(DataSourceExec::from_data_source(config)))
         };
-        let pushing = node(pushed, predicate, &projection).map_err(fail)?;
-        let passing = node(passed, None, &projection).map_err(fail)?;
-        let testing = node(tested, None, &tested_projection).map_err(fail)?;
+        let pushing = node(pushed, predicate, &wide, &projection).map_err(fail)?;
+        let passing = node(passed, None, &survey.narrow, &projection).map_err(fail)?;
+        let testing = node(tested, None, &beside_filter, &tested_projection).map_err(fail)?;
         Ok(Self { parts, pushing, passing, testing, test, survey, context })
     }
 
@@ -253,6 +259,7 @@ impl Scan {
 fn source(
     survey: &Survey,
     predicate: Option<&Arc<dyn PhysicalExpr>>,
+    narrow: &Narrow,
     context: &Context,
 ) -> Result<ParquetSource, DataFusionError> {
     let mut options = TableParquetOptions::default();
@@ -267,7 +274,7 @@ fn source(
     let runtime = context.task.runtime_env();
     let store = runtime.object_store(ObjectStoreUrl::local_filesystem())?;
     let reader = Readers::new(survey.snapshot.report.name, store, context.footers.clone());
-    let source = ParquetSource::new(survey.schema.clone())
+    let source = ParquetSource::new(narrow.table(&survey.schema))
         .with_table_parquet_options(options)
         .with_parquet_file_reader_factory(Arc::new(reader));
     Ok(match predicate {

@@ -4,11 +4,12 @@
 //! Every row is mapped to the number of its group once; sums then run over plain arrays.
 
 pub(crate) mod codes;
+mod months;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::Array;
 use arrow::compute::{max, min};
@@ -21,7 +22,8 @@ use crate::Error;
 use crate::batch::Batch;
 use crate::column::Column;
 use crate::layout::Layout;
-use codes::{Codes, Dense, months};
+use codes::{Codes, Dense};
+use months::Months;
 
 /// An amount column.
 #[derive(Clone, Debug)]
@@ -98,22 +100,54 @@ impl TotalsPlan {
     }
 }
 
+/// The adders of a plan's jobs: as many as are at work at a time, and what they added is given out at
+/// the end, since it is merged by names.
+#[derive(Debug)]
+pub(crate) struct Adders {
+    plan: Arc<TotalsPlan>,
+    idle: Mutex<Vec<Adder>>,
+}
+
+impl Adders {
+    /// None yet.
+    pub fn new(plan: TotalsPlan) -> Self {
+        Self { plan: Arc::new(plan), idle: Mutex::default() }
+    }
+
+    /// An adder for a job, to be put back.
+    pub fn take(&self) -> Adder {
+        self.idle().pop().unwrap_or_else(|| Adder::new(&self.plan))
+    }
+
+    /// An adder of a job that is done.
+    pub fn put(&self, adder: Adder) {
+        self.idle().push(adder);
+    }
+
+    /// All that were put back.
+    pub fn all(&self) -> Vec<Adder> {
+        std::mem::take(&mut *self.idle())
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Adder>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Adds up batches.
 #[derive(Debug)]
 pub(crate) struct Adder {
     plan: Arc<TotalsPlan>,
     rows: u64,
     texts: Codes,
-    /// Groups: status, programme, order type, month.
-    groups: Dense<4>,
-    rows_of_group: Vec<u64>,
-    /// Per currency source, pairs of group and currency.
-    pairs: Vec<Dense<2>>,
-    /// Per amount column and pair.
-    sums: Vec<Vec<Sum>>,
+    /// Groups: status, programme, order type.
+    groups: Dense<3>,
+    of_groups: Sums,
+    months: Option<Months>,
+    rows_of_month: Vec<u64>,
+    of_months: Sums,
     spans: Vec<Option<(Moment, Moment)>>,
     allowed: HashMap<(u32, u32), bool>,
-    month_names: Codes,
 }
 
 impl Adder {
@@ -124,12 +158,12 @@ impl Adder {
             rows: 0,
             texts: Codes::default(),
             groups: Dense::default(),
-            rows_of_group: Vec::new(),
-            pairs: plan.sources.iter().map(|_| Dense::default()).collect(),
-            sums: vec![Vec::new(); plan.amounts.len()],
+            of_groups: Sums::new(plan),
+            months: plan.months.map(|(_, zone)| Months::new(zone)),
+            rows_of_month: Vec::new(),
+            of_months: Sums::new(plan),
             spans: vec![None; plan.spans.len()],
             allowed: HashMap::new(),
-            month_names: Codes::default(),
         }
     }
 
@@ -146,37 +180,29 @@ impl Adder {
         }
         let statuses = self.texts.of(batch, plan.status);
         let order_types = self.texts.of(batch, plan.order_type);
-        let months = match plan.months {
-            Some((position, zone)) => months(batch.column(position), zone, rows, &mut self.month_names),
-            None => vec![0; rows],
-        };
         let groups: Vec<u32> =
-            (0..rows).map(|r| self.groups.number([statuses[r], programs[r], order_types[r], months[r]])).collect();
-        self.rows_of_group.resize(self.groups.len(), 0);
-        for &group in &groups {
-            self.rows_of_group[group as usize] += 1;
-        }
-        let mut pairs = Vec::with_capacity(plan.sources.len());
-        for (source, known) in plan.sources.iter().zip(&mut self.pairs) {
-            pairs.push(match source {
-                CurrencySource::Column(at) => {
-                    let currencies = self.texts.of(batch, *at);
-                    (0..rows).map(|r| known.number([groups[r], currencies[r]])).collect()
-                }
-                CurrencySource::Constant(code) => {
-                    let code = self.texts.code(code);
-                    groups.iter().map(|&group| known.number([group, code])).collect::<Vec<u32>>()
-                }
-            });
-        }
-        for (amount, sums) in plan.amounts.iter().zip(&mut self.sums) {
-            sums.resize(self.pairs[amount.source].len(), Sum::default());
-            add_amounts(sums, batch.column(amount.position), &pairs[amount.source]);
+            (0..rows).map(|r| self.groups.number([statuses[r], programs[r], order_types[r]])).collect();
+        let currencies: Vec<Vec<u32>> = plan.sources.iter().map(|source| self.currencies(source, batch)).collect();
+        self.of_groups.add(&plan, batch, &groups, &currencies);
+        if let (Some(months), Some((position, _))) = (&mut self.months, plan.months) {
+            let months_of_rows = months.of(batch.column(position), rows);
+            self.rows_of_month.resize(months.len(), 0);
+            for &month in &months_of_rows {
+                self.rows_of_month[month as usize] += 1;
+            }
+            self.of_months.add(&plan, batch, &months_of_rows, &currencies);
         }
         for ((_, position), span) in plan.spans.iter().zip(&mut self.spans) {
             widen(span, batch.column(*position));
         }
         Ok(())
+    }
+
+    fn currencies(&mut self, source: &CurrencySource, batch: &Batch) -> Vec<u32> {
+        match source {
+            CurrencySource::Column(at) => self.texts.of(batch, *at),
+            CurrencySource::Constant(code) => vec![self.texts.code(code); batch.rows()],
+        }
     }
 
     fn check(&mut self, scope: &Scope, participants: &[u32], programs: &[u32]) -> Result<(), Error> {
@@ -199,7 +225,18 @@ impl Adder {
     /// What was added.
     pub fn finish(self) -> Totals {
         let mut totals = Totals { rows: self.rows, ..Totals::default() };
-        self.each_sum(|key, sum| totals.sums.entry(key).or_default().merge(sum));
+        self.of_groups.each(&self.plan, |column, group, currency, sum| {
+            let [status, program, order_type] = *self.groups.key(group as usize);
+            let name = |code: u32| self.texts.name(code).clone();
+            let key = TotalKey {
+                column: column.clone(),
+                currency: name(currency),
+                status: name(status),
+                program: name(program),
+                order_type: name(order_type),
+            };
+            totals.sums.entry(key).or_default().merge(sum);
+        });
         for ((name, _), span) in self.plan.spans.iter().zip(&self.spans) {
             if let Some(span) = *span {
                 totals.spans.insert(name.clone(), span);
@@ -212,49 +249,61 @@ impl Adder {
     /// (the rest of each key is empty; months times every group would be too many). Rows without a
     /// month are in none.
     pub fn by_month(&self) -> BTreeMap<String, Totals> {
-        let mut months: Vec<Totals> = vec![Totals::default(); self.month_names.len()];
-        let month = |group: usize| self.groups.key(group)[3];
-        for (group, rows) in self.rows_of_group.iter().enumerate() {
-            months[month(group) as usize].rows += rows;
-        }
-        for (amount, sums) in self.plan.amounts.iter().zip(&self.sums) {
-            let mut coarse: HashMap<[u32; 2], Sum> = HashMap::new();
-            for (pair, sum) in sums.iter().enumerate().filter(|(_, s)| s.rows > 0) {
-                let [group, currency] = *self.pairs[amount.source].key(pair);
-                coarse.entry([month(group as usize), currency]).or_default().merge(*sum);
-            }
-            for ([month, currency], sum) in coarse {
-                let currency = self.texts.name(currency).clone();
-                let empty = || Arc::from("");
-                let key = TotalKey {
-                    column: amount.name.clone(),
-                    currency,
-                    status: empty(),
-                    program: empty(),
-                    order_type: empty(),
-                };
-                months[month as usize].sums.insert(key, sum);
-            }
-        }
-        let named = months.into_iter().enumerate().filter(|(_, totals)| totals.rows > 0);
-        let named = named.map(|(code, totals)| (self.month_names.name(code as u32).to_string(), totals));
+        let Some(months) = &self.months else { return BTreeMap::new() };
+        let with_rows = |rows: &u64| Totals { rows: *rows, ..Totals::default() };
+        let mut totals: Vec<Totals> = self.rows_of_month.iter().map(with_rows).collect();
+        self.of_months.each(&self.plan, |column, month, currency, sum| {
+            let empty = || Arc::from("");
+            let key = TotalKey {
+                column: column.clone(),
+                currency: self.texts.name(currency).clone(),
+                status: empty(),
+                program: empty(),
+                order_type: empty(),
+            };
+            totals[month as usize].sums.entry(key).or_default().merge(sum);
+        });
+        let named = totals.into_iter().enumerate().filter(|(_, totals)| totals.rows > 0);
+        let named = named.map(|(month, totals)| (months.name(month as u32).to_owned(), totals));
         named.filter(|(name, _)| !name.is_empty()).collect()
     }
+}
 
-    fn each_sum(&self, mut visit: impl FnMut(TotalKey, Sum)) {
-        for (amount, sums) in self.plan.amounts.iter().zip(&self.sums) {
+/// Sums of every amount column by something and currency.
+#[derive(Debug)]
+struct Sums {
+    /// Per currency source, pairs of what it is by and currency.
+    pairs: Vec<Dense<2>>,
+    /// Per amount column and pair.
+    sums: Vec<Vec<Sum>>,
+}
+
+impl Sums {
+    fn new(plan: &TotalsPlan) -> Self {
+        Self {
+            pairs: plan.sources.iter().map(|_| Dense::default()).collect(),
+            sums: vec![Vec::new(); plan.amounts.len()],
+        }
+    }
+
+    /// Adds rows by what `by` says of each, and its currencies by the plan's sources.
+    fn add(&mut self, plan: &TotalsPlan, batch: &Batch, by: &[u32], currencies: &[Vec<u32>]) {
+        let pairs = currencies.iter().zip(&mut self.pairs).map(|(currencies, known)| {
+            by.iter().zip(currencies).map(|(&by, &currency)| known.number([by, currency])).collect()
+        });
+        let pairs: Vec<Vec<u32>> = pairs.collect();
+        for (amount, sums) in plan.amounts.iter().zip(&mut self.sums) {
+            sums.resize(self.pairs[amount.source].len(), Sum::default());
+            add_amounts(sums, batch.column(amount.position), &pairs[amount.source]);
+        }
+    }
+
+    /// Every sum that something was added to: its column, what it is by, its currency.
+    fn each(&self, plan: &TotalsPlan, mut visit: impl FnMut(&Arc<str>, u32, u32, Sum)) {
+        for (amount, sums) in plan.amounts.iter().zip(&self.sums) {
             for (pair, sum) in sums.iter().enumerate().filter(|(_, s)| s.rows > 0) {
-                let [group, currency] = *self.pairs[amount.source].key(pair);
-                let [status, program, order_type, _] = *self.groups.key(group as usize);
-                let name = |code: u32| self.texts.name(code).clone();
-                let key = TotalKey {
-                    column: amount.name.clone(),
-                    currency: name(currency),
-                    status: name(status),
-                    program: name(program),
-                    order_type: name(order_type),
-                };
-                visit(key, *sum);
+                let [by, currency] = *self.pairs[amount.source].key(pair);
+                visit(&amount.name, by, currency, *sum);
             }
         }
     }
@@ -266,12 +315,12 @@ fn add_amounts(sums: &mut [Sum], column: &Column, pairs: &[u32]) {
     };
     if amounts.null_count() == 0 {
         for (value, &pair) in amounts.values().iter().zip(pairs) {
-            sums[pair as usize].add(Amount(*value));
+            sums[pair as usize].add(Amount((*value).into()));
         }
     } else {
         for (value, &pair) in amounts.iter().zip(pairs) {
             if let Some(value) = value {
-                sums[pair as usize].add(Amount(value));
+                sums[pair as usize].add(Amount(value.into()));
             }
         }
     }

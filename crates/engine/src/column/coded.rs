@@ -1,7 +1,7 @@
 //! A text column of one batch as numbers of its distinct values, so that a value that repeats is
 //! looked at once, not once per row.
 
-use arrow::array::Array;
+use arrow::array::{Array, Int32Array, StringArray};
 
 use super::TextColumn;
 
@@ -12,6 +12,8 @@ const ROWS_TRIED: usize = 256;
 
 /// The code of rows without a value.
 pub const NONE: u32 = 0;
+/// No code yet.
+const UNSEEN: u32 = u32::MAX;
 
 /// Codes of the rows of one batch. Equal codes are equal texts; equal texts may have several codes.
 #[derive(Clone, Debug)]
@@ -49,24 +51,32 @@ impl Coded {
                 }
                 Some(coded)
             }
-            TextColumn::Dictionary { keys, values } => {
-                let mut code_of_key = vec![NONE; values.len()];
-                let mut coded = Self { codes: Vec::with_capacity(keys.len()), rows: vec![usize::MAX] };
-                for (row, key) in keys.iter().enumerate() {
-                    let Some(key) = key.map(|key| key as usize).filter(|&key| values.is_valid(key)) else {
-                        coded.codes.push(NONE);
-                        continue;
-                    };
-                    if code_of_key[key] == NONE {
-                        code_of_key[key] = coded.rows.len() as u32;
-                        coded.rows.push(row);
-                    }
-                    coded.codes.push(code_of_key[key]);
-                }
-                Some(coded)
-            }
+            TextColumn::Dictionary { keys, values } => Self::of_keys(keys, values),
             TextColumn::Utf8(_) | TextColumn::Large(_) => None,
         }
+    }
+
+    fn of_keys(keys: &Int32Array, values: &StringArray) -> Option<Self> {
+        let mut coded = Self { codes: Vec::with_capacity(keys.len()), rows: vec![usize::MAX] };
+        // A null in the dictionary stands for none as well.
+        let missing = |key: usize| values.is_null(key);
+        let mut code_of_key: Vec<u32> = vec![UNSEEN; values.len()];
+        let mut code = |row: usize, key: usize| {
+            if code_of_key[key] == UNSEEN {
+                code_of_key[key] = if missing(key) { NONE } else { coded.rows.len() as u32 };
+                if !missing(key) {
+                    coded.rows.push(row);
+                }
+            }
+            code_of_key[key]
+        };
+        if keys.null_count() == 0 {
+            coded.codes.extend(keys.values().iter().enumerate().map(|(row, &key)| code(row, key as usize)));
+        } else {
+            let code = |(row, key): (usize, Option<i32>)| key.map_or(NONE, |key| code(row, key as usize));
+            coded.codes.extend(keys.iter().enumerate().map(code));
+        }
+        Some(coded)
     }
 
     /// The text of every code in ascending order; `None` is that of [`NONE`].

@@ -4,11 +4,11 @@
 use std::fmt::Display;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, PrimitiveArray, TimestampMicrosecondArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal64Array, PrimitiveArray, TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int64Type, TimeUnit,
+    DataType, Date32Type, Date64Type, Decimal64Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int64Type, TimeUnit,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt64Type,
 };
 use payouts_model::FieldType;
@@ -16,7 +16,7 @@ use payouts_model::FieldType;
 use super::{Column, How, TextColumn};
 
 /// Scaled integers below this fit decimal(18, s).
-const LIMIT_18: i128 = 10_i128.pow(18);
+const LIMIT_18: i64 = 10_i64.pow(18);
 
 pub(super) fn read(array: &ArrayRef, kind: FieldType, how: How) -> Result<Column, String> {
     if array.null_count() == array.len() && !array.is_empty() || *array.data_type() == DataType::Null {
@@ -53,8 +53,8 @@ fn text(array: &ArrayRef, kind: FieldType) -> Result<TextColumn, String> {
         DataType::Dictionary(_, values) if values.is_string() || **values == DataType::Utf8View => {
             let dictionary = array.as_any_dictionary();
             let keys = cast(&arrow::array::make_array(dictionary.keys().to_data()), &DataType::Int32)?;
-            let values = cast(dictionary.values(), &DataType::Utf8View)?;
-            TextColumn::Dictionary { keys: keys.as_primitive().clone(), values: values.as_string_view().clone() }
+            let values = cast(dictionary.values(), &DataType::Utf8)?;
+            TextColumn::Dictionary { keys: keys.as_primitive().clone(), values: values.as_string().clone() }
         }
         // An id kept as a number has no leading zeros to lose.
         t if t.is_integer() && kind == FieldType::Id => {
@@ -76,25 +76,17 @@ where
     array.as_primitive::<A>().try_unary(|v| convert(v).ok_or_else(|| format!("value {v} is not {expected}")))
 }
 
-fn check_range(array: Decimal128Array, scale: u32) -> Result<Decimal128Array, String> {
-    match array.iter().flatten().find(|v| v.abs() >= LIMIT_18) {
-        Some(v) => Err(format!("value {v} / 10^{scale} is not within decimal(18,{scale})")),
-        None => Ok(array),
-    }
-}
-
-fn scaled(array: &ArrayRef, scale: u32, how: How) -> Result<Decimal128Array, String> {
+fn scaled(array: &ArrayRef, scale: u32, how: How) -> Result<Decimal64Array, String> {
     let expected = format!("within decimal(18,{scale}) without rounding");
-    let fits = |v: i128| (v.abs() < LIMIT_18).then_some(v);
+    let fits = |v: i128| i64::try_from(v).ok().filter(|v| v.abs() < LIMIT_18);
     let whole = |v: i128| v.checked_mul(10_i128.pow(scale)).and_then(fits);
     match array.data_type() {
-        DataType::Decimal128(precision, s) if i64::from(*s) == i64::from(scale) => {
-            let values = array.as_primitive::<Decimal128Type>().clone();
-            if *precision <= 18 { Ok(values) } else { check_range(values, scale) }
+        DataType::Decimal64(_, s) if i64::from(*s) == i64::from(scale) => {
+            Ok(array.as_primitive::<Decimal64Type>().clone())
         }
         DataType::Decimal128(_, s) => {
             let s = i32::from(*s);
-            map::<Decimal128Type, Decimal128Type>(array, &expected, |v| rescale(v, s, scale as i32).and_then(fits))
+            map::<Decimal128Type, Decimal64Type>(array, &expected, |v| rescale(v, s, scale as i32).and_then(fits))
         }
         DataType::Decimal32(p, s) | DataType::Decimal64(p, s) => {
             let wide = cast(array, &DataType::Decimal128(*p, *s))?;
@@ -102,21 +94,21 @@ fn scaled(array: &ArrayRef, scale: u32, how: How) -> Result<Decimal128Array, Str
         }
         DataType::Decimal256(_, s) => {
             let s = i32::from(*s);
-            map::<Decimal256Type, Decimal128Type>(array, &expected, |v| {
+            map::<Decimal256Type, Decimal64Type>(array, &expected, |v| {
                 v.to_i128().and_then(|v| rescale(v, s, scale as i32)).and_then(fits)
             })
         }
-        DataType::UInt64 => map::<UInt64Type, Decimal128Type>(array, &expected, |v| whole(i128::from(v))),
+        DataType::UInt64 => map::<UInt64Type, Decimal64Type>(array, &expected, |v| whole(i128::from(v))),
         t if t.is_integer() => {
-            map::<Int64Type, Decimal128Type>(&cast(array, &DataType::Int64)?, &expected, |v| whole(i128::from(v)))
+            map::<Int64Type, Decimal64Type>(&cast(array, &DataType::Int64)?, &expected, |v| whole(i128::from(v)))
         }
         DataType::Float64 if how == How::RoundedFloat => {
-            map::<Float64Type, Decimal128Type>(array, "a number in range", |v| {
+            map::<Float64Type, Decimal64Type>(array, "a number in range", |v| {
                 round_text(v.is_finite().then(|| v.to_string())?.as_str(), scale).and_then(fits)
             })
         }
         DataType::Float32 if how == How::RoundedFloat => {
-            map::<Float32Type, Decimal128Type>(array, "a number in range", |v| {
+            map::<Float32Type, Decimal64Type>(array, "a number in range", |v| {
                 round_text(v.is_finite().then(|| v.to_string())?.as_str(), scale).and_then(fits)
             })
         }

@@ -53,10 +53,10 @@ fn write_value(out: &mut Vec<u8>, column: &Column, row: usize, dialect: Dialect)
             }
         }
         Column::Amount(array) if array.is_valid(row) => {
-            write_decimal(out, &Amount(array.value(row)), dialect.decimal);
+            write_decimal(out, &Amount(array.value(row).into()), dialect.decimal);
         }
         Column::Number(array) if array.is_valid(row) => {
-            write_decimal(out, &Number(array.value(row)), dialect.decimal);
+            write_decimal(out, &Number(array.value(row).into()), dialect.decimal);
         }
         // Digits, dashes and colons: never a separator, never a formula.
         _ => put_plain(out, column, row),
@@ -84,7 +84,7 @@ fn write_guarded(out: &mut Vec<u8>, text: &str, separator: u8) {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Date32Array, Decimal128Array, StringViewArray};
+    use arrow::array::{Date32Array, Decimal64Array, StringViewArray};
     use payouts_model::{Catalog, ReportName, Separator};
 
     use super::*;
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn signs_are_the_chosen_ones_and_texts_are_guarded() {
-        let amounts = Decimal128Array::from(vec![Some(-12_504_000), None, Some(12_345)]);
+        let amounts = Decimal64Array::from(vec![Some(-12_504_000), None, Some(12_345)]);
         let amounts = Column::Amount(amounts.with_precision_and_scale(18, 4).unwrap());
         let texts = Column::Text(TextColumn::View(StringViewArray::from(vec!["=1+1", "a;b.c", "-7,5"])));
         let dates = Column::Date(Date32Array::from(vec![Some(19_492), None, Some(0)]));

@@ -4,7 +4,7 @@
 //! Invariant: [`Lane::row_bytes_max`] bounds what [`Lane::write`] needs; the writer makes that room.
 
 use arrow::array::{
-    Array, BooleanArray, Date32Array, Decimal128Array, Int64Array, LargeStringArray, StringArray, StringViewArray,
+    Array, BooleanArray, Date32Array, Decimal64Array, Int64Array, LargeStringArray, StringArray, StringViewArray,
     TimestampMicrosecondArray,
 };
 
@@ -63,8 +63,8 @@ enum Values<'a> {
     View(&'a StringViewArray),
     Utf8(&'a StringArray),
     Large(&'a LargeStringArray),
-    Amount(&'a Decimal128Array),
-    Number(&'a Decimal128Array),
+    Amount(&'a Decimal64Array),
+    Number(&'a Decimal64Array),
     Integer(&'a Int64Array),
     Date(&'a Date32Array),
     Instant(&'a TimestampMicrosecondArray),

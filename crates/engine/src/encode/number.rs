@@ -50,25 +50,23 @@ fn write_long(out: &mut Pen, value: u64) {
 
 /// Writes a signed integer: [`NUMBER_BYTES_MAX`].
 pub fn write_i64(out: &mut Pen, value: i64) {
-    if value < 0 {
-        out.byte(b'-');
-    }
-    write_u64(out, value.unsigned_abs());
+    let magnitude = signed(out, value);
+    write_u64(out, magnitude);
 }
 
-/// The magnitude of a decimal with 18 digits; writes its sign.
+/// The magnitude of a number; writes its sign.
 #[inline]
-fn signed(out: &mut Pen, value: i128) -> u64 {
+fn signed(out: &mut Pen, value: i64) -> u64 {
     if value < 0 {
         out.byte(b'-');
     }
-    u64::try_from(value.unsigned_abs()).expect("a column's decimals have 18 digits")
+    value.unsigned_abs()
 }
 
 /// Writes an amount in ten-thousandths, within decimal(18,4), with two to four decimals:
 /// [`NUMBER_BYTES_MAX`].
 #[inline]
-pub fn write_amount(out: &mut Pen, value: i128) {
+pub fn write_amount(out: &mut Pen, value: i64) {
     let magnitude = signed(out, value);
     write_u64(out, magnitude / 10_000);
     let decimals = eight_digits((magnitude % 10_000) as u32) >> 32;
@@ -81,7 +79,7 @@ pub fn write_amount(out: &mut Pen, value: i128) {
 /// Writes a number in hundred-millionths, within decimal(18,8), without trailing zeros:
 /// [`NUMBER_BYTES_MAX`].
 #[inline]
-pub fn write_number(out: &mut Pen, value: i128) {
+pub fn write_number(out: &mut Pen, value: i64) {
     let magnitude = signed(out, value);
     write_u64(out, magnitude / EIGHT_DIGITS);
     let decimals = eight_digits((magnitude % EIGHT_DIGITS) as u32);

@@ -16,7 +16,6 @@ use crate::Error;
 use crate::column::Column;
 use crate::deflate::deflate;
 use crate::pipeline::Part;
-use crate::totals::Adder;
 
 /// A text that is more than values and separators.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +38,7 @@ impl Style {
 impl ChunkJob {
     /// As [`ChunkJob::run`], in this style.
     pub(super) fn run_styled(&self, part: &Part, style: Style) -> Result<Chunk, Error> {
-        let mut adder = self.adders().pop().unwrap_or_else(|| Adder::new(&self.totals));
+        let mut adder = self.adders.take();
         let (mut text, mut starts) = (self.texts.take(), self.starts.take());
         text.clear();
         starts.clear();
@@ -53,7 +52,7 @@ impl ChunkJob {
                 Style::Sheet => beyond.add(sheet::write_rows(&mut text, &mut starts, &file, batch.rows())),
             }
         }
-        self.adders().push(adder);
+        self.adders.put(adder);
         let packed = self.packaging != Packaging::Plain;
         let deflated = packed.then(|| {
             let mut stream = self.streams.take();
@@ -79,8 +78,8 @@ pub(super) fn put(out: &mut Vec<u8>, value: &dyn Display) {
 /// Appends a value that is no text as any CSV prints it; nothing for null.
 pub(super) fn put_plain(out: &mut Vec<u8>, column: &Column, row: usize) {
     match column {
-        Column::Amount(array) if array.is_valid(row) => put(out, &Amount(array.value(row))),
-        Column::Number(array) if array.is_valid(row) => put(out, &Number(array.value(row))),
+        Column::Amount(array) if array.is_valid(row) => put(out, &Amount(array.value(row).into())),
+        Column::Number(array) if array.is_valid(row) => put(out, &Number(array.value(row).into())),
         Column::Integer(array) if array.is_valid(row) => put(out, &array.value(row)),
         Column::Date(array) if array.is_valid(row) => match NaiveDate::from_epoch_days(array.value(row)) {
             Some(date) => put(out, &date),

@@ -23,7 +23,7 @@ fn text(columns: &[&Column], rows: usize, separator: u8) -> String {
     let batch = Batch::new(columns.iter().map(|c| (*c).clone()).collect(), rows);
     let (mut out, mut starts) = (Pen::default(), Vec::new());
     let all: Vec<usize> = (0..columns.len()).collect();
-    write_rows(&mut out, &mut starts, &batch, &all, separator);
+    write_rows(&mut out, Some(&mut starts), &batch, &all, separator);
     String::from_utf8(out.written().to_vec()).unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! The pieces that a plan's rows are read in: which row groups of which files, in ledger order.
 
 use std::path::Path as FilePath;
+use std::sync::Arc;
 
 use arrow::array::BooleanArray;
 use arrow::buffer::BooleanBuffer;
@@ -15,7 +16,8 @@ use object_store::path::Path;
 use parquet::arrow::arrow_reader::RowSelection;
 use payouts_ledger::{DataFile, Snapshot};
 
-use super::footers::{Footers, Located};
+use super::footers::{Footer, Footers, Located};
+use super::narrow::Narrow;
 use super::prune::{Candidate, Pruner};
 use crate::Error;
 
@@ -26,6 +28,8 @@ const PIECE_BYTES: u64 = 4 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     file: PartitionedFile,
+    /// The end of the file.
+    footer: Arc<Footer>,
     /// How many row groups the file has.
     groups: usize,
     /// The row groups to look at; none if the range of the file says it.
@@ -37,18 +41,23 @@ pub(super) struct Piece {
 }
 
 impl Piece {
+    /// The end of its file.
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
     /// What is to be opened for all rows to look at.
-    pub fn whole(&self) -> FileGroup {
+    pub fn whole(&self, narrow: &Narrow) -> FileGroup {
         if self.candidates.is_empty() {
-            return FileGroup::new(vec![self.file.clone()]);
+            return FileGroup::new(vec![narrow.file(self.file.clone(), &self.footer.schema)]);
         }
-        self.accessed(self.candidates.iter().map(|candidate| (candidate.group, candidate.rows.clone())))
+        self.accessed(narrow, self.candidates.iter().map(|candidate| (candidate.group, candidate.rows.clone())))
     }
 
     /// What is to be opened for some of the rows to look at only.
-    pub fn chosen(&self, chosen: &BooleanBuffer) -> FileGroup {
+    pub fn chosen(&self, narrow: &Narrow, chosen: &BooleanBuffer) -> FileGroup {
         let mut at = 0;
-        self.accessed(self.candidates.iter().filter_map(|candidate| {
+        let some = self.candidates.iter().filter_map(|candidate| {
             let rows = chosen.slice(at, candidate.looked_at as usize);
             at += rows.len();
             if rows.count_set_bits() == 0 {
@@ -60,11 +69,12 @@ impl Piece {
                 None => some,
             };
             Some((candidate.group, Some(some)))
-        }))
+        });
+        self.accessed(narrow, some)
     }
 
     /// Of these row groups these rows; `None`: all.
-    fn accessed(&self, groups: impl Iterator<Item = (usize, Option<RowSelection>)>) -> FileGroup {
+    fn accessed(&self, narrow: &Narrow, groups: impl Iterator<Item = (usize, Option<RowSelection>)>) -> FileGroup {
         let mut access = ParquetAccessPlan::new_none(self.groups);
         for (group, rows) in groups {
             access.scan(group);
@@ -72,23 +82,29 @@ impl Piece {
                 access.scan_selection(group, rows);
             }
         }
-        FileGroup::new(vec![self.file.clone().with_extension(access)])
+        FileGroup::new(vec![narrow.file(self.file.clone().with_extension(access), &self.footer.schema)])
     }
 }
 
 /// One piece per range of a file, in order. A row group belongs to the range that its first page
 /// begins in, so the ranges of a file hold each of its row groups once and in order.
-pub(super) fn pieces(snapshot: &Snapshot, partition_columns: &[FieldRef]) -> Result<Vec<Piece>, Error> {
+pub(super) fn pieces(
+    snapshot: &Snapshot,
+    partition_columns: &[FieldRef],
+    footers: &Footers,
+) -> Result<Vec<Piece>, PiecesError> {
     let mut pieces = Vec::new();
     for file in &snapshot.files {
         let located = locate(&file.path)?;
+        let footer = footers.get(snapshot.report.name, &located).map_err(PiecesError::Footer)?;
         let whole = partitioned_file(&located, partition_values(file, partition_columns)?)?;
         let ranges = located.size_bytes.div_ceil(PIECE_BYTES).max(1);
         for range in 0..ranges {
             let start = (range * PIECE_BYTES) as i64;
             let end = if range + 1 == ranges { i64::MAX } else { ((range + 1) * PIECE_BYTES) as i64 };
             let file = whole.clone().with_range(start, end);
-            pieces.push(Piece { file, groups: 0, candidates: Vec::new(), tested: false, rows: None });
+            let footer = footer.clone();
+            pieces.push(Piece { file, footer, groups: 0, candidates: Vec::new(), tested: false, rows: None });
         }
     }
     Ok(pieces)
@@ -134,6 +150,7 @@ pub(super) fn pruned_pieces(
             let (piece, after) = rest.split_at(1 + more.count());
             pieces.push(Piece {
                 file: whole.clone(),
+                footer: footer.clone(),
                 groups: footer.metadata.num_row_groups(),
                 candidates: piece.to_vec(),
                 tested: !first.whole,

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::BatchCoalescer;
+use arrow::compute::{BatchCoalescer, filter_record_batch};
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::{Stream, StreamExt};
 
-/// Rows of the batches that are given.
+/// Rows of the batches that are given, where few are selected.
 const ROWS: usize = 8192;
+/// So many of one batch are given as they are; fewer wait for those of the next.
+const ROWS_ENOUGH: usize = 1024;
 
 /// A filter over batches whose first columns are the wanted ones.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ impl Test {
 struct State<F> {
     stream: Option<SendableRecordBatchStream>,
     full: BatchCoalescer,
+    /// Comes behind what is in `full`.
+    next: Option<RecordBatch>,
     columns: Vec<usize>,
     choose: F,
 }
@@ -53,8 +57,8 @@ where
     let columns: Vec<usize> = (0..columns).collect();
     let schema = stream.schema();
     let schema = Arc::new(schema.project(&columns).expect("a stream has the columns that were asked of it"));
-    let full = BatchCoalescer::new(schema, ROWS).with_biggest_coalesce_batch_size(Some(ROWS / 2));
-    let state = State { stream: Some(stream), full, columns, choose };
+    let full = BatchCoalescer::new(schema, ROWS);
+    let state = State { stream: Some(stream), full, next: None, columns, choose };
     futures::stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|batch| (batch, state))) })
 }
 
@@ -64,7 +68,7 @@ where
 {
     async fn next(&mut self) -> Result<Option<RecordBatch>, DataFusionError> {
         loop {
-            if let Some(batch) = self.full.next_completed_batch() {
+            if let Some(batch) = self.full.next_completed_batch().or_else(|| self.next.take()) {
                 return Ok(Some(batch));
             }
             let Some(stream) = &mut self.stream else { return Ok(None) };
@@ -84,11 +88,13 @@ where
                 let options = RecordBatchOptions::new().with_row_count(Some(rows));
                 return Ok(Some(RecordBatch::try_new_with_options(batch.schema(), Vec::new(), &options)?));
             }
-            if rows == batch.num_rows() {
-                self.full.push_batch(batch)?;
-            } else {
-                self.full.push_batch_with_filter(batch, &BooleanArray::new(chosen, None))?;
+            let chosen = BooleanArray::new(chosen, None);
+            if rows < ROWS_ENOUGH.min(batch.num_rows()) {
+                self.full.push_batch_with_filter(batch, &chosen)?;
+                continue;
             }
+            self.full.finish_buffered_batch()?;
+            self.next = Some(if rows == batch.num_rows() { batch } else { filter_record_batch(&batch, &chosen)? });
         }
     }
 }

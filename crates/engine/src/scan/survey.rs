@@ -13,6 +13,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use payouts_ledger::{ColumnSource, Snapshot};
 
 use super::Context;
+use super::narrow::Narrow;
 use super::pieces::{Piece, PiecesError, pieces, pruned_pieces};
 use super::prune::Pruner;
 use crate::fault::{BadDataSlot, classify};
@@ -30,6 +31,8 @@ pub struct Survey {
     /// asked ∧ scope; `None`: every row.
     pub(super) predicate: Option<Arc<dyn PhysicalExpr>>,
     pub(super) pieces: Vec<Piece>,
+    /// Columns that may be read narrowly.
+    pub(super) narrow: Narrow,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) bad_data: BadDataSlot,
 }
@@ -62,7 +65,14 @@ impl Survey {
             Lowering::new(&snapshot.report, &snapshot.columns, &full, bad_data.clone()).with_id_lengths(snapshot);
         let rows = lowering.rows(plan.predicate.as_ref(), &plan.scope);
         let none = rows.as_ref().and_then(constant) == Some(false);
-        let mut survey = Self { schema, predicate: None, pieces: Vec::new(), snapshot: snapshot.clone(), bad_data };
+        let mut survey = Self {
+            schema,
+            predicate: None,
+            pieces: Vec::new(),
+            narrow: Narrow::default(),
+            snapshot: snapshot.clone(),
+            bad_data,
+        };
         if none || snapshot.files.is_empty() {
             return Ok(survey);
         }
@@ -73,19 +83,23 @@ impl Survey {
         };
         context.footers.follow(snapshot);
         let partitions = survey.schema.table_partition_cols();
-        survey.pieces = match &predicate {
-            None => pieces(snapshot, partitions)?,
+        let pieces = match &predicate {
+            None => pieces(snapshot, partitions, &context.footers),
             Some(predicate) => {
                 let denial = lowering.denial(plan.predicate.as_ref(), &plan.scope);
                 let denial = denial.map(|rows| physical(&rows, &full)).transpose().map_err(fail)?;
                 let ids = participants(&snapshot.report, plan.predicate.as_ref(), &plan.scope);
                 let pruner = Pruner::new(predicate, denial, &full, ids);
-                pruned_pieces(snapshot, partitions, &pruner, &context.footers).map_err(|e| match e {
-                    PiecesError::Ours(error) => error,
-                    PiecesError::Footer(error) => fail(error.into()),
-                })?
+                pruned_pieces(snapshot, partitions, &pruner, &context.footers)
             }
         };
+        survey.pieces = pieces.map_err(|e| match e {
+            PiecesError::Ours(error) => error,
+            PiecesError::Footer(error) => fail(error.into()),
+        })?;
+        // Pieces of one file follow each other.
+        let files = survey.pieces.chunk_by(|a, b| std::ptr::eq(a.footer(), b.footer()));
+        survey.narrow = Narrow::of(survey.schema.file_schema(), files.map(|pieces| pieces[0].footer()));
         survey.predicate = predicate;
         Ok(survey)
     }

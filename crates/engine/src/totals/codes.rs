@@ -1,17 +1,16 @@
-//! Small numbers for what repeats: texts, groups and months, so that a row costs a look into a small
+//! Small numbers for what repeats: texts and groups, so that a row costs a look into a small
 //! table, seldom a hash of its text.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeZone};
 use foldhash::fast::FixedState;
 
 use crate::batch::Batch;
 use crate::column::Column;
 
 /// Slots of the table that is asked before the map, as a power of two.
-const SLOT_BITS: u32 = 9;
+const SLOT_BITS: u32 = 11;
 
 /// Texts and their numbers. Null and the empty text are one.
 #[derive(Debug, Default)]
@@ -116,46 +115,4 @@ impl<const N: usize> Dense<N> {
 fn slot<const N: usize>(key: &[u32; N]) -> usize {
     let mix = |mixed: u64, &part: &u32| (mixed ^ u64::from(part)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(27);
     (key.iter().fold(0, mix) >> (64 - SLOT_BITS)) as usize
-}
-
-/// The month of each row in a time zone, as numbers of names like `2023-05`; the empty name where
-/// there is no value. Days have no zone.
-pub(super) fn months(column: &Column, zone: chrono_tz::Tz, rows: usize, names: &mut Codes) -> Vec<u32> {
-    // Since 1972 every zone's offset is a multiple of a quarter of an hour, so all instants of one
-    // quarter fall into one month.
-    const QUARTER_MICROS: i64 = 900_000_000;
-    let none = names.code("");
-    let mut known: HashMap<i64, u32> = HashMap::new();
-    let mut last = None;
-    let mut of = |key: i64, name: &dyn Fn() -> String| match last {
-        Some((k, code)) if k == key => code,
-        _ => {
-            let code = *known.entry(key).or_insert_with(|| names.code(&name()));
-            last = Some((key, code));
-            code
-        }
-    };
-    match column {
-        Column::Instant(array) => {
-            let mut code = |micros: i64| {
-                let exact = micros < 63_072_000_000_000;
-                let key = if exact { micros } else { micros.div_euclid(QUARTER_MICROS) + (1 << 60) };
-                of(key, &|| {
-                    DateTime::from_timestamp_micros(micros)
-                        .map_or_else(String::new, |at| month(zone.from_utc_datetime(&at.naive_utc()).date_naive()))
-                })
-            };
-            array.iter().take(rows).map(|v| v.map_or(none, &mut code)).collect()
-        }
-        Column::Date(array) => {
-            let mut code =
-                |day: i32| of(i64::from(day), &|| NaiveDate::from_epoch_days(day).map_or_else(String::new, month));
-            array.iter().take(rows).map(|v| v.map_or(none, &mut code)).collect()
-        }
-        _ => vec![none; rows],
-    }
-}
-
-fn month(day: NaiveDate) -> String {
-    format!("{:04}-{:02}", day.year(), day.month())
 }

@@ -1,15 +1,12 @@
-//! Sums against a plain loop, months against the calendar, and the scope's last check.
+//! Sums against a plain loop, and the scope's last check.
 
 use std::sync::Arc;
 
-use arrow::array::TimestampMicrosecondArray;
 use payouts_model::money::Amount;
 use payouts_model::totals::{Moment, Sum, TotalKey};
 use payouts_model::{Scope, Timestamp, Totals};
 
-use super::codes::{Codes, months};
 use super::{Adder, TotalsPlan};
-use crate::column::Column;
 use crate::layout::Layout;
 use crate::tests::fixture::{collect, engine, field, plan, records, table};
 
@@ -69,22 +66,6 @@ async fn sums_are_those_of_the_rows() {
     expected.spans.clear();
     expected.sums.retain(|key, _| &*key.column == "earned");
     assert_eq!(narrow, expected);
-}
-
-#[test]
-fn months_follow_the_zone() {
-    let at = |t: &str| t.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros();
-    let instants = [
-        Some(at("2023-03-31T21:59:59.999999Z")),
-        Some(at("2023-03-31T22:00:00Z")),
-        None,
-        Some(at("1900-01-01T00:00:00Z")),
-    ];
-    let column = Column::Instant(instants.into_iter().collect::<TimestampMicrosecondArray>());
-    let mut names = Codes::default();
-    let codes = months(&column, chrono_tz::Europe::Berlin, 4, &mut names);
-    let shown: Vec<&str> = codes.iter().map(|c| &**names.name(*c)).collect();
-    assert_eq!(shown, ["2023-03", "2023-04", "", "1900-01"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Cells as spreadsheets read them.
 
-use arrow::array::{Date32Array, Decimal128Array, Int64Array, StringViewArray, TimestampMicrosecondArray};
+use arrow::array::{Date32Array, Decimal64Array, Int64Array, StringViewArray, TimestampMicrosecondArray};
 use chrono::NaiveDate;
 use proptest::prelude::*;
 
@@ -21,8 +21,8 @@ fn cells(column: &Column, rows: usize) -> (Vec<String>, Beyond) {
     (inner.split("</row><row>").map(str::to_owned).collect(), beyond)
 }
 
-fn decimals(values: &[Option<i128>], scale: i8) -> Decimal128Array {
-    Decimal128Array::from(values.to_vec()).with_precision_and_scale(18, scale).unwrap()
+fn decimals(values: &[Option<i64>], scale: i8) -> Decimal64Array {
+    Decimal64Array::from(values.to_vec()).with_precision_and_scale(18, scale).unwrap()
 }
 
 #[test]
