@@ -30,7 +30,7 @@ use crate::{Error, Limits, Plan};
 const BATCHES_AHEAD: usize = 2;
 
 /// Rows of a batch of the scan. Large enough to amortise, small enough to stay in the cache.
-const BATCH_ROWS: usize = 8192;
+pub(crate) const BATCH_ROWS: usize = 8192;
 
 /// Footers kept for all plans, unless the limit of memory is low: those of some fifty million rows.
 const FOOTERS_BYTES: usize = 24 << 20;

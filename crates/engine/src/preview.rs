@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use payouts_model::FieldType;
 use payouts_model::id::canonical;
 use payouts_model::report::FieldRole;
-use payouts_model::FieldType;
 
 use crate::encode::plain_text;
 use crate::layout::{Layout, needed_fields};

@@ -35,12 +35,16 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::Error;
 use crate::fault::classify;
+use crate::pipeline::BATCH_ROWS;
 pub(crate) use footers::Footers;
 use footers::Readers;
 use narrow::Narrow;
 use prune::PRUNING_LIST_MAX;
 use sieve::{Test, sieve};
 pub use survey::{Selection, Survey};
+
+/// Values that a batch may have: of wide tables, the rows of many columns would be too much to keep.
+const BATCH_VALUES: usize = 1 << 18;
 
 /// What a filter may keep of decoded columns, so that they need not be decoded twice.
 const PREDICATE_CACHE_BYTES: usize = 8 << 20;
@@ -136,7 +140,9 @@ impl Scan {
                 (_, Some(rows)) => match rows.count_set_bits() {
                     0 => continue,
                     all if all == rows.len() => Part::Passed(add(&mut passed, piece.whole(&survey.narrow)), piece.rows),
-                    few if few * SPARSE_FROM <= rows.len() => Part::Picked(add(&mut passed, piece.chosen(&survey.narrow, rows))),
+                    few if few * SPARSE_FROM <= rows.len() => {
+                        Part::Picked(add(&mut passed, piece.chosen(&survey.narrow, rows)))
+                    }
                     _ => Part::Chosen(add(&mut passed, piece.whole(&survey.narrow)), rows.clone()),
                 },
             };
@@ -154,7 +160,10 @@ impl Scan {
             let predicate = reassign_expr_columns(predicate.clone(), &given).map_err(fail)?;
             test = Some(Test { predicate, columns: projection.len() });
         }
-        let node = |groups: Vec<FileGroup>, predicate: Option<&Arc<dyn PhysicalExpr>>, narrow: &Narrow, projection: &[usize]| {
+        let node = |groups: Vec<FileGroup>,
+                    predicate: Option<&Arc<dyn PhysicalExpr>>,
+                    narrow: &Narrow,
+                    projection: &[usize]| {
             if groups.is_empty() {
                 return Ok(None);
             }
@@ -162,6 +171,7 @@ impl Scan {
             let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
                 .with_file_groups(groups)
                 .with_projection_indices(Some(projection.to_vec()))?
+                .with_batch_size(Some(BATCH_ROWS.min(BATCH_VALUES / projection.len().max(1))))
                 // Without this, idle partitions would take the files of others.
                 .with_preserve_order(true)
                 .build();

@@ -58,8 +58,12 @@ impl Writer<'_> {
     fn cell(&mut self, column: &Column, row: usize) {
         match column {
             Column::Text(texts) => self.text_or_null(texts, row),
-            Column::Amount(array) if array.is_valid(row) => self.decimal(Style::Amount, column, row, array.value(row).into()),
-            Column::Number(array) if array.is_valid(row) => self.decimal(Style::General, column, row, array.value(row).into()),
+            Column::Amount(array) if array.is_valid(row) => {
+                self.decimal(Style::Amount, column, row, array.value(row).into())
+            }
+            Column::Number(array) if array.is_valid(row) => {
+                self.decimal(Style::General, column, row, array.value(row).into())
+            }
             Column::Integer(array) if array.is_valid(row) => {
                 self.decimal(Style::Integer, column, row, array.value(row).into())
             }

@@ -28,9 +28,7 @@ impl Narrow {
     pub fn of<'a>(table: &Schema, footers: impl Iterator<Item = &'a Footer>) -> Self {
         let narrow = |field: &FieldRef| match field.data_type() {
             DataType::Utf8View => Some(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))),
-            DataType::Decimal128(precision, scale) if *precision <= 18 => {
-                Some(DataType::Decimal64(*precision, *scale))
-            }
+            DataType::Decimal128(precision, scale) if *precision <= 18 => Some(DataType::Decimal64(*precision, *scale)),
             _ => None,
         };
         let all = table.fields().iter().filter_map(|field| Some((field.name().clone(), narrow(field)?)));

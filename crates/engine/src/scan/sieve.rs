@@ -10,8 +10,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::{Stream, StreamExt};
 
-/// Rows of the batches that are given, where few are selected.
-const ROWS: usize = 8192;
+use crate::pipeline::BATCH_ROWS;
+
 /// So many of one batch are given as they are; fewer wait for those of the next.
 const ROWS_ENOUGH: usize = 1024;
 
@@ -57,7 +57,7 @@ where
     let columns: Vec<usize> = (0..columns).collect();
     let schema = stream.schema();
     let schema = Arc::new(schema.project(&columns).expect("a stream has the columns that were asked of it"));
-    let full = BatchCoalescer::new(schema, ROWS);
+    let full = BatchCoalescer::new(schema, BATCH_ROWS);
     let state = State { stream: Some(stream), full, next: None, columns, choose };
     futures::stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|batch| (batch, state))) })
 }
