@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, TimestampMillisecondArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, DictionaryArray, Float32Array, Float64Array, Int32Array, Int64Array, StringArray,
+    TimestampMillisecondArray, UInt64Array,
+};
 use payouts_filter::ast::Value;
 use payouts_model::FieldType;
 
 use super::convert::round_text;
-use super::{Column, FieldReader, How};
+use super::{Coded, Column, FieldReader, How};
 
 fn read(array: ArrayRef, kind: FieldType, how: How) -> Result<Column, String> {
     FieldReader { name: "x".into(), kind, how }.read(&array)
@@ -63,4 +66,24 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(instants.value(0), Value::Instant(1000));
     let ids = read(Arc::new(Int64Array::from(vec![42])), FieldType::Id, How::Same).unwrap();
     assert_eq!(ids.text(0), Some("42"));
+}
+
+#[test]
+fn codes_of_a_dictionary_are_those_of_its_texts() {
+    let keys = Int32Array::from(vec![Some(2), None, Some(0), Some(1), Some(2), Some(0)]);
+    // A null among the values, and one of them that no row has.
+    let values = StringArray::from(vec![Some("b"), None, Some("a"), Some("unused")]);
+    let array: ArrayRef = Arc::new(DictionaryArray::new(keys, Arc::new(values)));
+    for (array, expected) in [
+        (array.clone(), vec![Some("a"), None, Some("b"), None, Some("a"), Some("b")]),
+        (array.slice(2, 1), vec![Some("b")]),
+        (array.slice(2, 3), vec![Some("b"), None, Some("a")]),
+    ] {
+        let Ok(Column::Text(text)) = read(array, FieldType::Text, How::Same) else { panic!() };
+        let coded = Coded::of(&text).unwrap();
+        let texts: Vec<Option<&str>> = coded.texts(&text).collect();
+        let found: Vec<Option<&str>> = coded.codes.iter().map(|&code| texts[code as usize]).collect();
+        assert_eq!(found, expected);
+        assert!(texts.iter().all(|text| *text != Some("unused")));
+    }
 }

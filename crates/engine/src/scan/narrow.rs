@@ -94,3 +94,73 @@ fn few_codes(chunk: &ColumnChunkMetaData) -> bool {
     chunk.page_encoding_stats_mask().is_some_and(only)
         && (0..=DICTIONARY_BYTES_MAX).contains(&(chunk.data_page_offset() - dictionary))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::file::properties::WriterProperties;
+    use payouts_ledger::Snapshot;
+    use payouts_model::Scope;
+
+    use super::super::footers::Footers;
+    use super::super::pieces::locate;
+    use super::*;
+    use crate::tests::fixture::{Table, collect, engine, plan, records, table};
+
+    fn narrow(table: &Table) -> Vec<String> {
+        let footers = Footers::new(1 << 20);
+        let of = |file: &payouts_ledger::DataFile| {
+            footers.get(table.snapshot.report.name, &locate(&file.path).unwrap()).unwrap()
+        };
+        let footers: Vec<_> = table.snapshot.files.iter().map(of).collect();
+        let view = |field: &FieldRef| match field.data_type() {
+            DataType::Utf8 => Arc::new(Field::clone(field).with_data_type(DataType::Utf8View)),
+            _ => field.clone(),
+        };
+        let schema = Schema::new(table.snapshot.schema.fields().iter().map(view).collect::<Vec<_>>());
+        Narrow::of(&schema, footers.iter().map(Arc::as_ref)).0.into_keys().collect()
+    }
+
+    /// Writes a file of the table again: without dictionaries, and without a column.
+    fn rewrite(table: &mut Table, file: usize, without: &str) {
+        let path = table.snapshot.files[file].path.clone();
+        let batches = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap().build().unwrap();
+        let batches: Vec<_> = batches.map(Result::unwrap).collect();
+        let schema = batches[0].schema();
+        let kept: Vec<usize> = (0..schema.fields().len()).filter(|&i| schema.field(i).name() != without).collect();
+        let properties = WriterProperties::builder().set_dictionary_enabled(false).build();
+        let projected = Arc::new(schema.project(&kept).unwrap());
+        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), projected, Some(properties)).unwrap();
+        batches.iter().for_each(|batch| writer.write(&batch.project(&kept).unwrap()).unwrap());
+        writer.close().unwrap();
+        let mut files = table.snapshot.files.clone();
+        files[file].size_bytes = std::fs::metadata(&path).unwrap().len();
+        table.snapshot = Arc::new(Snapshot { files, ..(*table.snapshot).clone() });
+    }
+
+    #[tokio::test]
+    async fn what_is_read_narrowly_says_the_same() {
+        let mut table = table(900, 300, 100);
+        let all = narrow(&table);
+        for name in ["participantID", "paymentStatusDescription", "earned", "serviceFeeTax"] {
+            assert!(all.iter().any(|n| n == name), "{name} of {all:?}");
+        }
+        assert!(!all.iter().any(|n| n == "paymentDate"));
+        let export = plan(&table.snapshot, None, Scope::everything());
+        let before = records(&collect(&engine(2), &export).await.unwrap());
+
+        // A column that is nowhere but in files that hold it narrowly stays narrow.
+        rewrite(&mut table, 1, "paymentMethod");
+        let decimals = narrow(&table);
+        assert!(decimals.iter().any(|n| n == "earned") && decimals.iter().any(|n| n == "paymentMethod"));
+        assert!(!decimals.iter().any(|n| n == "participantID"), "{decimals:?}");
+        let export = plan(&table.snapshot, None, Scope::everything());
+        let mut expected = before;
+        let method = table.snapshot.report.index_of("paymentMethod").unwrap();
+        expected[300..600].iter_mut().for_each(|row| row[method].clear());
+        assert_eq!(records(&collect(&engine(2), &export).await.unwrap()), expected);
+    }
+}

@@ -138,7 +138,7 @@ proptest! {
     /// Every number that is a number in the sheet is, as a binary one, the same decimal.
     #[test]
     fn numbers_come_back(value in -999_999_999_999_999_999_i64..1_000_000_000_000_000_000) {
-        let (cells, beyond) = cells(&Column::Amount(decimals(&[Some(value.into())], 4)), 1);
+        let (cells, beyond) = cells(&Column::Amount(decimals(&[Some(value)], 4)), 1);
         if beyond.as_text == 0 {
             let text = cells[0].strip_prefix("<c s=\"2\"><v>").unwrap().strip_suffix("</v></c>").unwrap();
             // Printed with as few digits as tell it from its neighbours.
