@@ -49,6 +49,14 @@ impl<V> Kept<V> {
         entry.cell.clone()
     }
 
+    /// Lets go of an entry, unless another one stands in its place.
+    pub fn forget(&self, key: &Key, cell: &Arc<OnceCell<Arc<V>>>) {
+        let mut kept = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0.get(key).is_some_and(|entry| Arc::ptr_eq(&entry.cell, cell)) {
+            kept.0.remove(key);
+        }
+    }
+
     /// Lets go of what was not used for longest, until the rest fits.
     pub fn bound(&self, bytes_max: usize, bytes_of: impl Fn(&V) -> usize) {
         let mut kept = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,7 +12,7 @@ const LOOKS = [
 async function look(name, options, ids) {
   const state = async (page, what, picture = {}) => {
     // While a preview is on its way the old one is faded; what is looked at is what stays.
-    await page.locator('[aria-busy="true"]').waitFor({ state: 'detached' });
+    await page.locator('[aria-busy="true"], [data-looking]').waitFor({ state: 'detached' });
     await accessible(page, `${what}, ${name}`);
     await fits(page, `${what}, ${name}`);
     await shot(page, `${what.replaceAll(' ', '-')}-${name}`, picture);
