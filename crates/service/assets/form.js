@@ -148,14 +148,24 @@
       return;
     }
     // A menu that is open, or has the focus, stays where it is.
-    if (shared().put(panel, content.html)) area.querySelector('h2').focus();
+    keepingTheList(() => { if (shared().put(panel, content.html)) area.querySelector('h2').focus(); });
     if (said.textContent !== content.said) said.textContent = content.said;
   });
+
+  /** Whoever looks at the list below, and chooses nothing, still sees it when the preview has grown. */
+  function keepingTheList(act) {
+    const top = () => document.getElementById('requests')?.getBoundingClientRect().top ?? Infinity;
+    const before = top();
+    act();
+    if (before > innerHeight || form().contains(document.activeElement)) return;
+    // After the browser has done what it does by itself about it.
+    requestAnimationFrame(() => requestAnimationFrame(() => scrollBy(0, top() - before)));
+  }
 
   /** What was shown is not what is chosen now. */
   function withoutPreview(problems, rest) {
     area.removeAttribute('aria-busy');
-    note(rest[0] ?? 'The preview comes when what is marked is set right.');
+    note(rest[0] ?? 'The preview comes back when what is marked is corrected.');
     said.textContent = problems[0]?.message ?? '';
   }
 

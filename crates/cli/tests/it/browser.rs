@@ -162,6 +162,7 @@ fn the_form_is_there_before_it_is_known_what_there_is_to_choose_from() {
 fn a_preview_ends_when_the_choice_changes() {
     // A user has one place for previews: the second gets it only if the first, which never ends by itself,
     // is given up.
-    let Some(setting) = Setting::with_faults(20_000, "", "page.preview=hang@1") else { return };
+    let faults = "page.preview=hang@1,page.values=error";
+    let Some(setting) = Setting::with_faults(20_000, "", faults) else { return };
     setting.run("given_up.mjs", json!({}));
 }

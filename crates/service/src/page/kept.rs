@@ -90,6 +90,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_let_go_of_is_looked_at_anew_once() {
+        let kept = Kept::<usize>::default();
+        let key = || (ReportName::Payments, 1, "a".to_owned());
+        let first = kept.cell(key());
+        first.set(Arc::new(1)).unwrap();
+        kept.forget(&key(), &first);
+        let second = kept.cell(key());
+        assert!(second.get().is_none(), "it was kept");
+        kept.forget(&key(), &first);
+        assert!(Arc::ptr_eq(&second, &kept.cell(key())), "another one went in its place");
+    }
+
+    #[test]
     fn newer_data_and_lack_of_room_let_go_of_what_is_old() {
         let kept = kept_with(&[(1, "a", 1), (1, "b", 1), (2, "a", 1)]);
         assert_eq!(keys(&kept), [(2, "a".to_owned())]);

@@ -200,7 +200,7 @@ async fn mistakes_are_shown_where_they_were_made() {
     for path in ["/exports", "/preview"] {
         let page = desk.send(path, &fields).await.expect(400);
         super::check_page(&page);
-        assert!(page.text.contains("2 things are to be set right"), "{}", page.text);
+        assert!(page.text.contains("Please correct 2 things"), "{}", page.text);
         for kept in [
             "name=\"least\" value=\"12\"",
             ">6.77E+09</textarea>",

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::controls::Controls;
 use crate::app::App;
-use crate::http::Error;
+use crate::http::{Error, envelope};
 use crate::page::kept::{Kept, Key};
 
 /// The most values that a field offers; beyond it one writes them.
@@ -158,7 +158,13 @@ impl Offer {
 
 /// Why nothing is offered, for people.
 fn failed(error: &Error) -> String {
-    tracing::debug!(code = %error.code(), "the form offers nothing");
+    match error.context() {
+        Some(context) => {
+            let chain = envelope::chain(context);
+            tracing::error!(error.code = %error.code(), error.chain = %chain, "the form offers nothing");
+        }
+        None => tracing::debug!(error.code = %error.code(), "the form offers nothing"),
+    }
     error.message().to_owned()
 }
 
