@@ -182,6 +182,8 @@
   function rest(resting) {
     document.getElementById('controls').disabled = resting;
     document.getElementById('beyond').hidden = !resting;
+    // Days that do not count are not said.
+    if (resting) document.getElementById('days').textContent = '';
   }
 
   const check = later(300, async (signal) => {

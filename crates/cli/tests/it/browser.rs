@@ -154,7 +154,9 @@ fn what_the_page_shows_does_not_depend_on_the_order_of_answers() {
 #[test]
 fn the_form_is_there_before_it_is_known_what_there_is_to_choose_from() {
     let faults = "page.values=hang,until={folder}/known";
-    let Some(setting) = Setting::with_faults(20_000, "", faults) else { return };
+    // It must not be given up before the test says that it is known.
+    let config = "[limits]\npreview_seconds = 600\n";
+    let Some(setting) = Setting::with_faults(20_000, config, faults) else { return };
     setting.run("late_values.mjs", json!({ "known": setting.folder.at("known") }));
 }
 

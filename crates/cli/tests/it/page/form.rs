@@ -263,7 +263,8 @@ async fn pasted_ids_that_are_not_there_are_named_as_they_were_pasted() {
 async fn a_form_of_another_page_is_refused() {
     let world = World::new();
     let mut desk = Desk::of(&world, "ann@home").await;
-    let (form, own) = (["/form", "/form/check", "/form/controls", "/form/participants"], ["/exports", "/preview", "/preview/panel"]);
+    let (form, own) =
+        (["/form", "/form/check", "/form/controls", "/form/participants"], ["/exports", "/preview", "/preview/panel"]);
     for path in own.into_iter().chain(form) {
         let url = world.at(path);
         let without = desk.browser.send(reqwest::Method::POST, &url, Some(&[("report", "payments")])).await;

@@ -1,5 +1,5 @@
 // The page is there before it is known what there is to choose from: one writes, and what is chosen
-// meanwhile stays when the lists come. Without JavaScript one looks again.
+// meanwhile stays when the lists come. Without JavaScript one loads it again.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { accessible, config, fits, open, scenario, signIn } from './drive.mjs';
@@ -63,8 +63,8 @@ await scenario(async () => {
   assert.deepEqual(await names(bob), [1000042]);
   assert.ok((await names(narrow)).length > 1);
 
-  // Without JavaScript: look again.
-  await plain.getByRole('link', { name: 'look again' }).click();
+  // Without JavaScript: load it again.
+  await plain.getByRole('link', { name: 'load the form again' }).click();
   await plain.locator('#controls:not([data-looking])').waitFor();
   await plain.locator('input[name="value.paymentStatus"]').nth(1).waitFor({ state: 'attached' });
 });

@@ -11,7 +11,7 @@ await scenario(async () => {
   // A page does not wait until it is known what there is to choose from.
   while (await page.locator('[data-looking]').count() > 0) {
     assert.ok(Date.now() < deadline, 'it is never known what there is to choose from');
-    await page.getByRole('link', { name: 'look again' }).click();
+    await page.getByRole('link', { name: 'load the form again' }).click();
   }
   await page.locator('#period').selectOption('36-months');
   await page.locator('.pick-name', { hasText: /^Payment status$/ }).click();

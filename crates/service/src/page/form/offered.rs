@@ -181,9 +181,8 @@ fn look(
             let _place = offers.places.acquire().await;
             let limit = Duration::from_secs(app.config.limits.preview_seconds);
             let found = tokio::time::timeout(limit, find(&app, &snapshot, &scope)).await;
-            let found = found.unwrap_or_else(|_| {
-                Err(Error::unavailable("Looking for what there is to choose from took too long."))
-            });
+            let found = found
+                .unwrap_or_else(|_| Err(Error::unavailable("Looking for what there is to choose from took too long.")));
             Arc::new(found.map(Arc::new).map_err(|error| failed(&error)))
         });
         let Some(found) = app.stop.run_until_cancelled(find).await else {
