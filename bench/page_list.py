@@ -39,7 +39,7 @@ def main():
         run("sample", "--data", data, "--rows", "2000")
         run("grant", "--data", data, "--tenant", "contoso", "--principal", "ann", "--all-participants")
         token = run("token", "--data", data, "--tenant", "contoso", "--principal", "ann").strip().splitlines()[-1]
-        with served(args.binary, data) as url:
+        with served(args.binary, data) as (url, _):
             for n in range(args.requests):
                 ask(url, token, n)
             drive = ["node", str(DRIVE), args.modules, json.dumps({"url": url, "token": token, "chromium": args.chromium, "requests": args.requests})]

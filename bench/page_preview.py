@@ -6,11 +6,15 @@ page_preview.py BINARY DATA [--runs 15] [--tenant preview]
 Serves DATA (a ledger of `payouts sample --rows 10000000`) on a free port, signs in as somebody who
 may see everything and as somebody who may see a few participants, and asks for previews of usual
 choices: `POST /preview/panel`, from the first byte sent to the last byte read. Prints JSON:
-milliseconds, the first of each kind apart, since it finds nothing in the caches of the service.
+milliseconds, the first of each kind apart, since it finds nothing in the caches of the service. The first
+page of whoever sees everything is timed before anything is known, and the lists that it asks for then.
+Last, a preview of everything is given up by closing its connection: processor time of the service until
+then and in the second after it, beside that of the whole preview.
 """
 import argparse
 import http.client
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -44,7 +48,32 @@ class Desk:
         self.connection.request("GET", "/", headers={"Cookie": self.cookie})
         page = self.connection.getresponse().read().decode()
         self.page_ms = (time.perf_counter() - began) * 1000
+        self.looking = "data-looking" in page
         self.csrf = re.search(r'name="csrf" value="([^"]+)"', page).group(1)
+
+    def lists(self):
+        """What the page's script does when the page came before the lists were known."""
+        body = urllib.parse.urlencode([("csrf", self.csrf), ("report", "payments")])
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": self.cookie}
+        began = time.perf_counter()
+        self.connection.request("POST", "/form/controls", body, headers)
+        answer = self.connection.getresponse()
+        content = answer.read().decode()
+        assert answer.status == 200 and "data-looking" not in content, content
+        return (time.perf_counter() - began) * 1000
+
+    def given_up(self, fields, pid, after_s):
+        """Processor time until a preview is given up, and in a second after it."""
+        body = urllib.parse.urlencode([("csrf", self.csrf), *fields])
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": self.cookie, "Accept": "application/json"}
+        connection = http.client.HTTPConnection(self.connection.host, self.connection.port, timeout=60)
+        before = cpu_ms(pid)
+        connection.request("POST", "/preview/panel", body, headers)
+        time.sleep(after_s)
+        then = cpu_ms(pid)
+        connection.close()
+        time.sleep(1)
+        return {"until_ms": then - before, "after_ms": cpu_ms(pid) - then}
 
     def preview(self, fields):
         body = urllib.parse.urlencode([("csrf", self.csrf), *fields])
@@ -60,6 +89,13 @@ class Desk:
         return took, int(re.search(r"<dt>Rows</dt><dd><data value=\"(\d+)\"", view["html"]).group(1))
 
 
+def cpu_ms(pid):
+    """Processor time of a process so far, of its kernel part too."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 // os.sysconf("SC_CLK_TCK")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
@@ -70,7 +106,7 @@ def main():
     args = parser.parse_args()
     grant(args.binary, args.data, args.tenant, "few", SOME)
     grant(args.binary, args.data, args.tenant, "all", [])
-    with served(args.binary, args.data) as url:
+    with served(args.binary, args.data) as (url, pid):
         host = url.removeprefix("http://")
         year = args.until[:4]
         months = [("period", "between"), ("from", f"{int(year) - 1}{args.until[4:]}"), ("to", args.until)]
@@ -86,7 +122,13 @@ def main():
             "all: everything": ("all", report + [("period", "any")]),
         }
         desks = {user: Desk(host, f"{user}@{args.tenant}") for user in ("few", "all")}
-        found = {"first_page_ms": {user: round(desk.page_ms, 1) for user, desk in desks.items()}, "previews": {}}
+        found = {
+            "first_page": {
+                user: {"ms": round(desk.page_ms, 1), "with_lists": not desk.looking, "lists_ms": round(desk.lists(), 1)}
+                for user, desk in desks.items()
+            },
+            "previews": {},
+        }
         for name, (user, fields) in choices.items():
             first, rows = desks[user].preview(fields)
             runs = sorted(desks[user].preview(fields)[0] for _ in range(args.runs))
@@ -96,6 +138,12 @@ def main():
                 "median_ms": round(statistics.median(runs), 1),
                 "most_ms": round(runs[-1], 1),
             }
+        everything = report + [("period", "any")]
+        before = cpu_ms(pid)
+        desks["all"].preview(everything + [("timeZone", "Europe/Berlin")])
+        found["given_up"] = {"whole_ms": cpu_ms(pid) - before}
+        for after_s, zone in [(0.1, "Europe/Paris"), (0.3, "Europe/Rome"), (1.0, "Europe/Madrid")]:
+            found["given_up"][f"after {after_s} s"] = desks["all"].given_up(everything + [("timeZone", zone)], pid, after_s)
         json.dump(found, sys.stdout, indent=2)
         print()
 

@@ -6,4 +6,5 @@ mod foreign;
 mod preview;
 mod pruning;
 mod scope;
+mod stopped;
 mod values;

@@ -9,7 +9,8 @@
 //! A plan is a list such as `export.sealed=kill@2,blob.write=full,trace=/tmp/reached`: at a point
 //! an action, at every time that it is reached, only the second (`@2`), or from the second on
 //! (`@2+`). `trace` names a file to which every point is added when it is first reached; `clock` a
-//! file with the milliseconds by which the clock is wrong.
+//! file with the milliseconds by which the clock is wrong; `until` a file that ends every standstill once it
+//! is there.
 
 mod plan;
 mod points;
@@ -18,6 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
 use plan::{Act, Plan};
 pub use points::Point;
@@ -67,7 +70,11 @@ pub fn arm(data_dir: &Path) -> Result<bool, ArmError> {
     Ok(true)
 }
 
-/// Goes past a point, or does what the plan has for it. Blocks for ever where it hangs.
+/// How often whoever hangs looks whether it may go on.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Goes past a point, or does what the plan has for it. Where it hangs it blocks, for ever unless the plan says
+/// until when.
 ///
 /// # Errors
 /// The one that the plan wants.
@@ -79,9 +86,12 @@ pub fn reach(point: Point) -> io::Result<()> {
     match decide(point) {
         Act::Go => Ok(()),
         Act::Error(kind) => Err(error(point, kind)),
-        Act::Hang => loop {
-            std::thread::park();
-        },
+        Act::Hang => {
+            while !over() {
+                std::thread::park_timeout(LOOK_EVERY);
+            }
+            Ok(())
+        }
     }
 }
 
@@ -96,7 +106,22 @@ pub async fn pass(point: Point) -> io::Result<()> {
     match decide(point) {
         Act::Go => Ok(()),
         Act::Error(kind) => Err(error(point, kind)),
-        Act::Hang => std::future::pending().await,
+        Act::Hang => {
+            // Without a timer of a runtime, of which this knows nothing.
+            let look = std::future::poll_fn(|context| {
+                if over() {
+                    return Poll::Ready(());
+                }
+                let waker = context.waker().clone();
+                std::thread::spawn(move || {
+                    std::thread::park_timeout(LOOK_EVERY);
+                    waker.wake();
+                });
+                Poll::Pending
+            });
+            look.await;
+            Ok(())
+        }
     }
 }
 
@@ -106,6 +131,11 @@ pub fn clock_file() -> Option<PathBuf> {
         return None;
     }
     PLAN.get().and_then(|plan| plan.clock.clone())
+}
+
+/// Whether what hangs goes on.
+fn over() -> bool {
+    PLAN.get().and_then(|plan| plan.until.as_ref()).is_some_and(|path| path.exists())
 }
 
 fn decide(point: Point) -> Act {

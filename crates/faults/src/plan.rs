@@ -53,6 +53,7 @@ pub(crate) struct Plan {
     rules: Vec<Rule>,
     trace: Option<PathBuf>,
     pub clock: Option<PathBuf>,
+    pub until: Option<PathBuf>,
     reached: Mutex<Vec<u64>>,
 }
 
@@ -60,13 +61,14 @@ impl Plan {
     /// Reads a plan; the error says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
         let reached = Mutex::new(vec![0; Point::ALL.len()]);
-        let mut plan = Self { rules: Vec::new(), trace: None, clock: None, reached };
+        let mut plan = Self { rules: Vec::new(), trace: None, clock: None, until: None, reached };
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let (name, value) =
                 part.split_once('=').ok_or_else(|| format!("'{part}' is not of the form point=action"))?;
             match name {
                 "trace" => plan.trace = Some(value.into()),
                 "clock" => plan.clock = Some(value.into()),
+                "until" => plan.until = Some(value.into()),
                 name => plan.rules.push(rule(name, value)?),
             }
         }

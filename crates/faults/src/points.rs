@@ -81,4 +81,8 @@ points! {
     ImportCommitted = "import.committed",
     /// The import is durable, before anybody is told.
     ImportDone = "import.done",
+    /// What the form of the page offers is about to be looked up.
+    PageValues = "page.values",
+    /// A preview of the page has its place, and is about to be looked at.
+    PagePreview = "page.preview",
 }

@@ -148,14 +148,24 @@
       return;
     }
     // A menu that is open, or has the focus, stays where it is.
-    if (shared().put(panel, content.html)) area.querySelector('h2').focus();
+    keepingTheList(() => { if (shared().put(panel, content.html)) area.querySelector('h2').focus(); });
     if (said.textContent !== content.said) said.textContent = content.said;
   });
+
+  /** Whoever looks at the list below, and chooses nothing, still sees it when the preview has grown. */
+  function keepingTheList(act) {
+    const top = () => document.getElementById('requests')?.getBoundingClientRect().top ?? Infinity;
+    const before = top();
+    act();
+    if (before > innerHeight || form().contains(document.activeElement)) return;
+    // After the browser has done what it does by itself about it.
+    requestAnimationFrame(() => requestAnimationFrame(() => scrollBy(0, top() - before)));
+  }
 
   /** What was shown is not what is chosen now. */
   function withoutPreview(problems, rest) {
     area.removeAttribute('aria-busy');
-    note(rest[0] ?? 'The preview comes when what is marked is set right.');
+    note(rest[0] ?? 'The preview comes back when what is marked is corrected.');
     said.textContent = problems[0]?.message ?? '';
   }
 
@@ -172,6 +182,8 @@
   function rest(resting) {
     document.getElementById('controls').disabled = resting;
     document.getElementById('beyond').hidden = !resting;
+    // Days that do not count are not said.
+    if (resting) document.getElementById('days').textContent = '';
   }
 
   const check = later(300, async (signal) => {
@@ -198,6 +210,45 @@
     for (const details of $$('details', fresh)) details.open = open.has($('.pick-name', details).textContent);
     shared().localise?.(fresh);
     settle();
+    offers();
+  }
+
+  // ---- What there is to choose from ---------------------------------------------------------------
+
+  // A page that came before it was known asks for it, and takes in what the form then offers. Whatever
+  // is chosen meanwhile is asked for anew with what was chosen, and what is being written stays.
+  const offers = later(0, async (signal) => {
+    const controls = document.getElementById('controls');
+    if (!controls.hasAttribute('data-looking')) return;
+    const { content, failed, retry } = await post('/form/controls', signal);
+    await shared().still?.();
+    if (signal.aborted || !controls.isConnected) return;
+    if (failed) {
+      document.getElementById('offered-notice').textContent = failed;
+      if (retry) setTimeout(() => { if (!signal.aborted) offers(0); }, 3000);
+      return;
+    }
+    if (takeIn(controls, content)) controls.removeAttribute('data-looking');
+    else controls.addEventListener('focusout', () => offers(0), { once: true });
+    settle();
+  });
+
+  /** Puts in what there is to choose from. Answers whether all of it could be. */
+  function takeIn(controls, html) {
+    const holder = document.createElement('template');
+    holder.innerHTML = html;
+    let all = true;
+    for (const part of $$('[data-offered]', holder.content)) {
+      const old = $(`[data-offered="${part.dataset.offered}"]`, controls);
+      const focused = old.contains(document.activeElement) ? document.activeElement : null;
+      if (focused?.matches('textarea, input:not([type="checkbox"])')) { all = false; continue; }
+      if (part.nodeName === 'DETAILS') part.open = old.open;
+      old.replaceWith(part);
+      if (!focused) continue;
+      const same = (each) => each.nodeName === focused.nodeName && each.name === focused.name && each.value === focused.value;
+      ($$('summary, input, select', part).find(same) ?? $('summary, select', part))?.focus();
+    }
+    return all;
   }
 
   /** The filter was written: it counts from now on. */
@@ -283,7 +334,7 @@
       return;
     }
     if (target.name === 'key' || target.name === 'csrf') return;
-    if (target.closest('#controls')) use(false);
+    if (target.closest('#controls')) { use(false); offers(100); }
     settle();
     // A comma cannot be both; the one that was chosen last stays.
     const [separator, decimal] = ['separator', 'decimal'].map((id) => document.getElementById(id));
@@ -369,12 +420,13 @@
     if (own && zone.value === zone.dataset.default && !zone.dataset.kept) zone.value = own;
     shared().localise?.(slot);
     settle();
+    offers();
   }
 
   begin();
   // A form that came back wrong is left as it is until something is changed.
   if (!document.getElementById('problems')) preview(0);
-  window.addEventListener('pagehide', () => { preview.stop(); check.stop(); find.stop(); });
-  window.addEventListener('pageshow', (event) => { if (event.persisted) { settle(); preview(0); } });
+  window.addEventListener('pagehide', () => { preview.stop(); check.stop(); find.stop(); offers.stop(); });
+  window.addEventListener('pageshow', (event) => { if (event.persisted) { settle(); preview(0); offers(); } });
   window.addEventListener('online', () => preview(0));
 })();

@@ -17,6 +17,7 @@
   const day = new Intl.DateTimeFormat(languages, { dateStyle: 'medium' });
   const plainDay = new Intl.DateTimeFormat(languages, { dateStyle: 'medium', timeZone: 'UTC' });
   const counts = new Intl.NumberFormat(languages);
+  const decimals = new Intl.NumberFormat(languages, { maximumFractionDigits: 20 });
   // Amounts are texts. A browser that would make floats of them shows them as they are.
   const exact = new Intl.NumberFormat('en').format('12345678901234567.89') === '12,345,678,901,234,567.89';
   const currencies = new Map();
@@ -58,6 +59,10 @@
       const digits = data.value ?? data.textContent.replaceAll(',', '');
       if (/^\d{1,15}$/.test(digits)) data.textContent = counts.format(Number(digits));
       data.dataset.local = '';
+    }
+    for (const number of $$('.decimal:not([data-local])', within)) {
+      if (exact && /^-?\d+(\.\d+)?$/.test(number.textContent)) number.textContent = decimals.format(number.textContent);
+      number.dataset.local = '';
     }
     for (const words of $$('.words:not([data-local])', within)) {
       words.textContent = daysIn(words.textContent);
@@ -321,7 +326,11 @@
   function confirmDelete(link) {
     opener = link;
     $('form', dialog).action = link.href;
-    $('.dialog-what', dialog).textContent = daysIn(link.closest('.request')?.dataset.what ?? '');
+    const row = link.closest('.request');
+    $('.dialog-what', dialog).textContent = daysIn(row?.dataset.what ?? '');
+    const moving = ['Queued', 'Processing'].includes(row?.dataset.status);
+    const when = moving ? 'moving' : row && $('[data-key="download"]', row) ? 'file' : 'rest';
+    for (const part of $$('[data-when]', dialog)) part.hidden = part.dataset.when !== when;
     $('[role="alert"]', dialog).hidden = true;
     dialog.showModal();
   }
@@ -366,6 +375,11 @@
     tell(why ?? 'The same request was made again. It is the first in the list.');
     if (!why) refresh();
   });
+
+  // A menu at the end of the window is seen whole. This event does not bubble.
+  document.addEventListener('toggle', ({ target }) => {
+    if (target.open && target.matches('details.menu')) $('.menu-items', target).scrollIntoView({ block: 'nearest' });
+  }, true);
 
   document.addEventListener('keydown', (event) => {
     if (event.key !== 'Escape') return;

@@ -53,6 +53,7 @@ const HOME: &str = "/";
 const ASK: &str = "/exports";
 const FORM: &str = "/form";
 const FORM_CHECK: &str = "/form/check";
+const FORM_CONTROLS: &str = "/form/controls";
 const FORM_PARTICIPANTS: &str = "/form/participants";
 const PREVIEW: &str = "/preview";
 const PREVIEW_PANEL: &str = "/preview/panel";
@@ -70,9 +71,10 @@ const SIGN_IN_ONCE: &str = "/sign-in/once";
 const SIGN_OUT: &str = "/sign-out";
 const ASSET: &str = "/assets/{name}";
 /// The page's routes, as labels of metrics; the shortest last.
-pub const ROUTES: [&str; 21] = [
+pub const ROUTES: [&str; 22] = [
     ASK,
     FORM_CHECK,
+    FORM_CONTROLS,
     FORM_PARTICIPANTS,
     FORM,
     PREVIEW_PANEL,
@@ -101,6 +103,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route(ASK, post(form::ask))
         .route(FORM, post(form::check::form))
         .route(FORM_CHECK, post(form::check::check))
+        .route(FORM_CONTROLS, post(form::check::controls))
         .route(FORM_PARTICIPANTS, post(form::check::participants))
         .route(PREVIEW, post(preview::page))
         .route(PREVIEW_PANEL, post(preview::panel))

@@ -60,7 +60,8 @@ impl Setting {
         Self::with_faults(rows, "", "")
     }
 
-    /// The same with lines of configuration, and faults at points of an export's life.
+    /// The same with lines of configuration, and faults at points of an export's life; `{folder}` in them
+    /// is the folder of the test.
     fn with_faults(rows: u64, config: &str, faults: &str) -> Option<Self> {
         let tools = tools()?;
         let folder = Folder::new();
@@ -74,7 +75,7 @@ impl Setting {
         command.args(["--data", &folder.at("data"), "--config", &config]);
         if !faults.is_empty() {
             std::fs::write(data.join(payouts_faults::PERMIT), "").expect("the folder can be written");
-            command.env(payouts_faults::VARIABLE, faults);
+            command.env(payouts_faults::VARIABLE, faults.replace("{folder}", &folder.path().display().to_string()));
         }
         let server = TestServer::start_command(&mut command);
         Some(Self { tools, folder, server })
@@ -148,4 +149,22 @@ fn every_page_and_state_is_accessible_and_fits() {
 fn what_the_page_shows_does_not_depend_on_the_order_of_answers() {
     let Some(setting) = Setting::with_faults(20_000, "workers = 1\n", "export.planned=hang@1") else { return };
     setting.run("races.mjs", json!({}));
+}
+
+#[test]
+fn the_form_is_there_before_it_is_known_what_there_is_to_choose_from() {
+    let faults = "page.values=hang,until={folder}/known";
+    // It must not be given up before the test says that it is known.
+    let config = "[limits]\npreview_seconds = 600\n";
+    let Some(setting) = Setting::with_faults(20_000, config, faults) else { return };
+    setting.run("late_values.mjs", json!({ "known": setting.folder.at("known") }));
+}
+
+#[test]
+fn a_preview_ends_when_the_choice_changes() {
+    // A user has one place for previews: the second gets it only if the first, which never ends by itself,
+    // is given up.
+    let faults = "page.preview=hang@1,page.values=error";
+    let Some(setting) = Setting::with_faults(20_000, "", faults) else { return };
+    setting.run("given_up.mjs", json!({}));
 }

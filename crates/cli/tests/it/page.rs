@@ -279,7 +279,9 @@ async fn nobody_gets_anywhere_without_signing_in() {
             }
             "/exports" | "/exports/{id}/again" | "/exports/{id}/delete" | "/sign-out" => (Method::POST, false),
             route if route.starts_with("/sign-in") || route.starts_with("/assets/") => (Method::GET, true),
-            "/form" | "/form/check" | "/form/participants" | "/preview" | "/preview/panel" => (Method::POST, false),
+            "/form" | "/form/check" | "/form/controls" | "/form/participants" | "/preview" | "/preview/panel" => {
+                (Method::POST, false)
+            }
             route => panic!("nobody has said who must not see {route}"),
         };
         if open {

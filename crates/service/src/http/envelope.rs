@@ -170,7 +170,8 @@ fn with_error_body(mut answer: Response, id: &str) -> Response {
     Response::from_parts(parts, Body::from(body))
 }
 
-fn chain(error: &(dyn std::error::Error + Send + Sync)) -> String {
+/// An error and its causes in one line, for the log.
+pub fn chain(error: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

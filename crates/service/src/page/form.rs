@@ -22,7 +22,7 @@ use payouts_model::{ErrorCode, Report, ReportName, Timestamp, Viewer};
 
 use self::controls::Controls;
 use self::entry::{Choice, Entry, Problem, Setting, names};
-use self::offered::Offered;
+use self::offered::{Offers, Patience};
 use self::view::View;
 use super::layout::{self, Shell};
 use super::preview;
@@ -57,8 +57,6 @@ struct FormPage<'a> {
     key: String,
     /// The time zone that the form begins with, unless the browser says another.
     default_zone: &'static str,
-    /// What keeps the form from offering anything.
-    notice: &'a str,
 }
 
 #[derive(Template)]
@@ -123,29 +121,22 @@ impl Opened {
         self
     }
 
-    /// The form, and why it offers nothing, if that is so.
-    pub async fn view(&self, app: &App, viewer: &Viewer) -> (View, String) {
+    /// The form, with what is known after some patience of what there is to choose from.
+    pub async fn view(&self, app: &Arc<App>, viewer: &Viewer, patience: Patience) -> View {
         let setting = setting(app, &self.report, &self.controls, self.now);
-        let (offered, notice) = match app.page.offers.to(app, self.report.name, viewer).await {
-            Ok(offered) => (offered, String::new()),
-            Err(error) => {
-                tracing::debug!(code = %error.code(), "the form offers nothing");
-                (Arc::<Offered>::default(), error.message().to_owned())
-            }
-        };
+        let offer = Offers::to(app, self.report.name, viewer, patience).await;
         let choice = self.choice.as_ref().map_err(Vec::as_slice);
-        (View::new(&self.entry, choice, &setting, &offered, viewer), notice)
+        View::new(&self.entry, choice, &setting, &offer, viewer)
     }
 
     /// The whole form as HTML.
-    pub async fn html(&self, app: &App, visit: &Visit) -> Result<String, Error> {
-        let (view, notice) = self.view(app, &visit.viewer).await;
+    pub async fn html(&self, app: &Arc<App>, visit: &Visit, patience: Patience) -> Result<String, Error> {
+        let view = self.view(app, &visit.viewer, patience).await;
         layout::text(&FormPage {
             shell: &visit.shell,
             view: &view,
             key: uuid::Uuid::new_v4().to_string(),
             default_zone: app.config.form.time_zone.name(),
-            notice: &notice,
         })
     }
 }
@@ -157,7 +148,8 @@ fn setting<'a>(app: &'a App, report: &'a Report, controls: &'a Controls, now: Ti
 
 /// The form as HTML, for the first page. `raw_query` is that of the page's address: a filter in it,
 /// and everything else that the form sends, is what the form begins with.
-pub async fn slot(app: &App, visit: &Visit, raw_query: &str) -> Result<String, Error> {
-    let form = Opened::read(app, &pairs(raw_query)?)?.by_controls(app).html(app, visit).await?;
+pub async fn slot(app: &Arc<App>, visit: &Visit, raw_query: &str) -> Result<String, Error> {
+    let opened = Opened::read(app, &pairs(raw_query)?)?.by_controls(app);
+    let form = opened.html(app, visit, Patience::Little).await?;
     preview::beside(&form, "")
 }

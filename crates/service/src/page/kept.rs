@@ -49,6 +49,14 @@ impl<V> Kept<V> {
         entry.cell.clone()
     }
 
+    /// Lets go of an entry, unless another one stands in its place.
+    pub fn forget(&self, key: &Key, cell: &Arc<OnceCell<Arc<V>>>) {
+        let mut kept = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0.get(key).is_some_and(|entry| Arc::ptr_eq(&entry.cell, cell)) {
+            kept.0.remove(key);
+        }
+    }
+
     /// Lets go of what was not used for longest, until the rest fits.
     pub fn bound(&self, bytes_max: usize, bytes_of: impl Fn(&V) -> usize) {
         let mut kept = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,6 +87,19 @@ mod tests {
         let mut keys: Vec<_> = kept.0.keys().map(|(_, version, what)| (*version, what.clone())).collect();
         keys.sort();
         keys
+    }
+
+    #[test]
+    fn what_is_let_go_of_is_looked_at_anew_once() {
+        let kept = Kept::<usize>::default();
+        let key = || (ReportName::Payments, 1, "a".to_owned());
+        let first = kept.cell(key());
+        first.set(Arc::new(1)).unwrap();
+        kept.forget(&key(), &first);
+        let second = kept.cell(key());
+        assert!(second.get().is_none(), "it was kept");
+        kept.forget(&key(), &first);
+        assert!(Arc::ptr_eq(&second, &kept.cell(key())), "another one went in its place");
     }
 
     #[test]

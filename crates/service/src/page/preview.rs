@@ -16,6 +16,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use payouts_engine::Preview;
+use payouts_faults::{Point, pass};
 use payouts_model::id::canonical;
 use payouts_model::{ErrorCode, Timestamp, Viewer, Warning};
 use serde::Serialize;
@@ -24,6 +25,7 @@ use self::panel::Panel;
 use super::form::Opened;
 use super::form::controls::us_dollars;
 use super::form::entry::{Choice, Problem, names};
+use super::form::offered::Patience;
 use super::form::typed;
 use super::form::view::days_in_words;
 use super::kept::Kept;
@@ -134,18 +136,18 @@ pub async fn page(State(app): State<Arc<App>>, posted: Posted) -> Result<Respons
 }
 
 /// A form that is wrong, as it was sent.
-pub async fn shown_again(app: &App, visit: &Visit, opened: &Opened) -> Result<Response, NoVisit> {
+pub async fn shown_again(app: &Arc<App>, visit: &Visit, opened: &Opened) -> Result<Response, NoVisit> {
     shown(app, visit, opened, StatusCode::BAD_REQUEST, String::new()).await
 }
 
 async fn shown(
-    app: &App,
+    app: &Arc<App>,
     visit: &Visit,
     opened: &Opened,
     status: StatusCode,
     panel: String,
 ) -> Result<Response, NoVisit> {
-    let ask = beside(&opened.html(app, visit).await?, &panel)?;
+    let ask = beside(&opened.html(app, visit, Patience::Full).await?, &panel)?;
     let page = layout::page(&PreviewPage { shell: &visit.shell, ask })?;
     Ok((status, page).into_response())
 }
@@ -201,6 +203,7 @@ async fn look(app: &App, viewer: &Viewer, opened: &Opened, choice: &Choice) -> R
 }
 
 async fn scan(app: &App, opened: &Opened, asked: Asked) -> Result<Seen, Error> {
+    pass(Point::PagePreview).await.map_err(Error::internal)?;
     let report = &opened.report;
     let snapshot = app.ledger.snapshot(report.name, None).await?;
     let (data_version, data_as_of) = (snapshot.version, snapshot.data_as_of);

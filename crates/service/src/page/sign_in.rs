@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, header};
 use payouts_model::Timestamp;
 
+use super::form::offered::Offers;
 use super::layout::{self, Shell};
 use super::session::{Cookies, Posted, cookies_unusable};
 use crate::app::App;
@@ -63,6 +64,7 @@ pub async fn page(
         ("", _) => Some("You are signed out."),
         _ => Some("Your session has ended. Sign in to go on."),
     };
+    Offers::ahead(&app);
     let users = if app.config.dev { dev::users(&app).await? } else { Vec::new() };
     let start = |(place, label): (usize, &str)| {
         let query = url::form_urlencoded::Serializer::new(String::new())

@@ -2,11 +2,15 @@
 //! holds, mistakes where they were made, and the answers that the page's script asks for.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::World;
 use super::browser::{Browser, Page};
+
+/// No wait in these tests is longer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The values of the controls of one name in a page, entities decoded.
 fn offered(page: &str, control: &str) -> BTreeSet<String> {
@@ -47,6 +51,19 @@ impl Desk {
         self.browser.send(reqwest::Method::POST, &format!("{}{path}", self.url), Some(&form)).await
     }
 
+    /// The form of a report once it is known what there is to choose from, which a page does not wait for.
+    async fn form(&mut self, report: &str) -> Page {
+        let url = format!("{}/?report={report}", self.url);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let page = self.browser.open(&url).await.expect(200);
+            if !page.text.contains("data-looking") {
+                return page;
+            }
+            assert!(Instant::now() < deadline, "it is never known what there is to choose from: {}", page.text);
+        }
+    }
+
     async fn json(&mut self, path: &str, fields: &[(&str, &str)]) -> Value {
         self.browser.headers = vec![("accept", "application/json".into())];
         let page = self.send(path, fields).await;
@@ -82,7 +99,7 @@ async fn nothing_is_offered_that_is_not_granted() {
     for (user, own, foreign) in [("ann", "1000042", "1000113"), ("bob", "001000113", "1000042")] {
         let mut desk = Desk::of(&world, &format!("{user}@home")).await;
         for (report, columns) in [("payments", &payments[..]), ("transactionhistory", &earnings)] {
-            let page = desk.browser.open(&world.at(&format!("/?report={report}"))).await.expect(200);
+            let page = desk.form(report).await;
             let rows = in_rows(&world, user, report, columns).await;
             for (column, values) in columns.iter().zip(rows) {
                 let (form, values): (_, BTreeSet<String>) = match *column {
@@ -183,7 +200,7 @@ async fn mistakes_are_shown_where_they_were_made() {
     for path in ["/exports", "/preview"] {
         let page = desk.send(path, &fields).await.expect(400);
         super::check_page(&page);
-        assert!(page.text.contains("2 things are to be set right"), "{}", page.text);
+        assert!(page.text.contains("Please correct 2 things"), "{}", page.text);
         for kept in [
             "name=\"least\" value=\"12\"",
             ">6.77E+09</textarea>",
@@ -246,7 +263,9 @@ async fn pasted_ids_that_are_not_there_are_named_as_they_were_pasted() {
 async fn a_form_of_another_page_is_refused() {
     let world = World::new();
     let mut desk = Desk::of(&world, "ann@home").await;
-    for path in ["/exports", "/preview", "/preview/panel", "/form", "/form/check", "/form/participants"] {
+    let (form, own) =
+        (["/form", "/form/check", "/form/controls", "/form/participants"], ["/exports", "/preview", "/preview/panel"]);
+    for path in own.into_iter().chain(form) {
         let url = world.at(path);
         let without = desk.browser.send(reqwest::Method::POST, &url, Some(&[("report", "payments")])).await;
         assert_eq!(without.status.as_u16(), 400, "{path}: {}", without.text);

@@ -12,9 +12,11 @@ const LOOKS = [
 async function look(name, options, ids) {
   const state = async (page, what, picture = {}) => {
     // While a preview is on its way the old one is faded; what is looked at is what stays.
-    await page.locator('[aria-busy="true"]').waitFor({ state: 'detached' });
+    await page.locator('[aria-busy="true"], [data-looking]').waitFor({ state: 'detached' });
     await accessible(page, `${what}, ${name}`);
     await fits(page, `${what}, ${name}`);
+    // What sticks to the window is where it is at the beginning of a whole page.
+    if (picture.fullPage) await page.evaluate('scrollTo(0, 0)');
     await shot(page, `${what.replaceAll(' ', '-')}-${name}`, picture);
   };
   const page = await open(options);
@@ -58,6 +60,9 @@ async function look(name, options, ids) {
   // Narrowed to nothing.
   await page.goto('/?list.text=nothing-has-this#requests');
   await page.getByText('No request fits.').waitFor();
+  await page.getByRole('region', { name: 'Preview' }).getByRole('table').first().waitFor();
+  // The preview has grown above it, and what the address names is still in view.
+  await page.waitForFunction(() => document.querySelector('#list-part .empty').getBoundingClientRect().bottom <= innerHeight);
   await state(page, 'narrowed to nothing');
 
   // One request: ended well, ended badly, not ended; deleting it; one that is not there.

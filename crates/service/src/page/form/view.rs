@@ -8,11 +8,13 @@ use payouts_model::id::canonical;
 use payouts_model::{DecimalSign, FileFormat, Report, ReportName, Separator, Viewer};
 
 use super::entry::{Choice, Columns, Entry, Problem, Setting};
-use super::offered::Offered;
+use super::offered::{Offer, Offered};
 use super::period::{Calendar, Days, Period};
 use super::typed;
 use crate::page::labels;
 
+/// What the form says while it is found out what there is to choose from.
+const LOOKING: &str = "The names and values to choose from are being looked up.";
 /// Participants that are shown at a time, besides those that are chosen.
 const SHOWN_MAX: usize = 50;
 /// Beyond so many participants there is a search.
@@ -89,6 +91,10 @@ pub struct View {
     pub time_zone: String,
     /// The text in the box.
     pub filter: String,
+    /// What keeps the form from offering what there is, or is on its way; empty if nothing is.
+    pub notice: String,
+    /// Whether that is on its way.
+    pub looking: bool,
     /// Whether it counts.
     pub by_filter: bool,
     /// Whether the controls can say what it says.
@@ -114,6 +120,8 @@ pub struct View {
 pub struct Picked {
     /// What is chosen, in a few words.
     pub summary: String,
+    /// What it is when none is chosen.
+    pub everyone: String,
     /// Those chosen first, then what the search found.
     pub items: Vec<Item>,
     /// What is searched for.
@@ -130,9 +138,15 @@ impl View {
         entry: &Entry,
         choice: Result<&Choice, &[Problem]>,
         setting: &Setting<'_>,
-        offered: &Offered,
+        offer: &Offer,
         viewer: &Viewer,
     ) -> Self {
+        let nothing = Offered::default();
+        let (offered, notice) = match offer {
+            Offer::Known(offered) => (&**offered, ""),
+            Offer::Looking => (&nothing, LOOKING),
+            Offer::Failed(why) => (&nothing, why.as_str()),
+        };
         let report = setting.report;
         let zone = super::entry::zone(&entry.time_zone).unwrap_or(setting.page.time_zone);
         let calendar = setting.calendar(zone);
@@ -151,7 +165,9 @@ impl View {
             report: report.name,
             reports: ReportName::ALL.map(|name| report_item(name, report.name)).into(),
             problems: choice.err().unwrap_or_default().to_vec(),
-            participants: participants(&shown, offered, viewer),
+            participants: participants(&shown, offered, matches!(offer, Offer::Known(_)), viewer),
+            notice: notice.to_owned(),
+            looking: *offer == Offer::Looking,
             dates,
             periods: periods(&shown),
             between: shown.period == "between",
@@ -260,18 +276,23 @@ fn summary(items: &[Item], all: &str) -> String {
     }
 }
 
-fn participants(entry: &Entry, offered: &Offered, viewer: &Viewer) -> Picked {
+/// `known`: whoever is not among those offered has no rows.
+fn participants(entry: &Entry, offered: &Offered, known: bool, viewer: &Viewer) -> Picked {
     let chosen: HashSet<&str> = entry.participants.iter().map(|id| canonical(id)).collect();
-    let mut known: HashSet<&str> = offered.participants.iter().map(|(id, _)| canonical(id)).collect();
+    let mut listed: HashSet<&str> = offered.participants.iter().map(|(id, _)| canonical(id)).collect();
     let granted = viewer.scope.participants().unwrap_or_default();
     // Granted, and without a payment so far; or named by a filter alone.
     let nameless = granted.iter().map(|id| id.as_str()).chain(entry.participants.iter().map(String::as_str));
-    let nameless: Vec<(&str, &str)> = nameless.filter(|id| known.insert(canonical(id))).map(|id| (id, "")).collect();
+    let nameless: Vec<(&str, &str)> = nameless.filter(|id| listed.insert(canonical(id))).map(|id| (id, "")).collect();
     let named = offered.participants.iter().map(|(id, name)| (id.as_str(), name.as_str()));
     let all: Vec<(&str, &str)> = named.chain(nameless).collect();
     let to_item = |&(id, name): &(&str, &str)| {
         let label = if name.is_empty() { id } else { name };
-        let note = if name.is_empty() { "no rows yet" } else { id };
+        let note = match name {
+            "" if known => "no rows yet",
+            "" => "",
+            _ => id,
+        };
         Item { note: note.to_owned(), ..item(id, label, chosen.contains(canonical(id))) }
     };
     let search = Search::new(&entry.find);
@@ -287,12 +308,14 @@ fn participants(entry: &Entry, offered: &Offered, viewer: &Viewer) -> Picked {
     };
     let everyone = match all.as_slice() {
         [only] => to_item(only).label,
+        [] => "All that you may see".to_owned(),
         _ if offered.more_participants => "All that you may see".to_owned(),
         several => format!("All {} that you may see", several.len()),
     };
     Picked {
         summary: summary(&items, &everyone),
-        searched: all.len() >= SEARCHED_FROM || offered.more_participants,
+        everyone,
+        searched: all.len() >= SEARCHED_FROM || offered.more_participants || !known,
         items,
         find: entry.find.clone(),
         more,

@@ -161,7 +161,8 @@ fn progress(export: &Export, full: bool) -> Option<(u64, u64)> {
 /// What helps after a failure.
 fn what_to_do(failure: &Failure) -> &'static str {
     match failure.code {
-        ErrorCode::StorageFull | ErrorCode::StorageLimit => {
+        ErrorCode::StorageFull => "Deleting requests whose files you have helps, too, and so does choosing fewer rows.",
+        ErrorCode::StorageLimit => {
             "Delete requests whose files you have, choose fewer rows, or ask the operator for room."
         }
         ErrorCode::SnapshotGone => "Run it again: it will then read the data as they are now.",

@@ -18,6 +18,8 @@ const TOP: i64 = 8;
 const BOTTOM: i64 = 22;
 /// More months than this are shown by year.
 const MONTHS_MAX: usize = 72;
+/// Tenths that a letter of a label takes, rather more than less.
+const LETTER: i64 = 60;
 /// Labels below the bars.
 const LABELS_MAX: usize = 6;
 
@@ -176,9 +178,11 @@ pub fn bars<T>(
     marks.sort_unstable();
     marks.dedup();
     let every = spans.len().div_ceil(LABELS_MAX).max(1);
-    let below = |(at, span): (usize, &Span<T>)| Below {
-        x: LEFT * 10 + slot * i64::try_from(at).unwrap_or(0) + slot / 2,
-        label: span.label.clone(),
+    let below = |(at, span): (usize, &Span<T>)| {
+        let middle = LEFT * 10 + slot * i64::try_from(at).unwrap_or(0) + slot / 2;
+        // The last one ends with the drawing.
+        let rightmost = WIDTH * 10 - i64::try_from(span.label.len()).unwrap_or(0) * LETTER / 2;
+        Below { x: middle.min(rightmost), label: span.label.clone() }
     };
     Chart {
         bars: spans.iter().enumerate().map(bar).collect(),

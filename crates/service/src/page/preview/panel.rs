@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use payouts_model::chunk::ROWS_PER_ENTRY_MAX;
+use payouts_model::report::Currency;
 use payouts_model::totals::Sum;
 use payouts_model::{Amount, FieldType, Report, Totals};
 
@@ -66,9 +67,13 @@ struct MonthRow {
 
 /// A cell of the first rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Cell {
-    text: String,
-    number: bool,
+enum Cell {
+    Text(String),
+    Number(String),
+    /// With its currency, if the row says that.
+    Amount(String, String),
+    Day(String),
+    Instant(String),
 }
 
 #[derive(Debug, Template)]
@@ -278,9 +283,24 @@ fn headings(report: &Report, columns: &[usize]) -> Vec<(String, bool)> {
 }
 
 fn first_rows(report: &Report, seen: &Seen) -> Vec<Vec<Cell>> {
-    let cell = |(&field, text): (&usize, &Option<String>)| Cell {
-        text: text.clone().unwrap_or_default(),
-        number: numeric(report, field),
+    let place = |field: &usize| seen.columns.iter().position(|column| column == field);
+    let currency = |field: usize, row: &[Option<String>]| match report.fields[field].currency.as_ref()? {
+        Currency::Constant(code) => Some(code.to_string()),
+        Currency::Field(of) => row[place(of)?].clone(),
     };
-    seen.preview.first_rows.iter().map(|row| seen.columns.iter().zip(row).map(cell).collect()).collect()
+    let cell = |field: usize, text: &Option<String>, row: &[Option<String>]| {
+        let Some(text) = text.clone() else { return Cell::Text(String::new()) };
+        match report.fields[field].kind {
+            FieldType::Amount => match currency(field, row) {
+                Some(currency) => Cell::Amount(text, currency),
+                None => Cell::Number(text),
+            },
+            FieldType::Number | FieldType::Integer => Cell::Number(text),
+            FieldType::Date => Cell::Day(text),
+            FieldType::Timestamp => Cell::Instant(text),
+            _ => Cell::Text(text),
+        }
+    };
+    let cells = |row: &Vec<Option<String>>| seen.columns.iter().zip(row).map(|(&f, text)| cell(f, text, row)).collect();
+    seen.preview.first_rows.iter().map(cells).collect()
 }

@@ -1,6 +1,7 @@
 //! What the form shows of choices and of mistakes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use payouts_model::access::Pair;
 use payouts_model::{Catalog, ParticipantId, PrincipalId, Role, Scope, TenantId, Timestamp};
@@ -18,6 +19,10 @@ fn viewer(participants: &[&str]) -> Viewer {
 }
 
 fn view(entered: &[(&str, &str)], offered: &Offered, viewer: &Viewer) -> View {
+    view_of(entered, &Offer::Known(Arc::new(offered.clone())), viewer)
+}
+
+fn view_of(entered: &[(&str, &str)], offer: &Offer, viewer: &Viewer) -> View {
     let report = Catalog::builtin().report(ReportName::Payments).clone();
     let (controls, aliases) = (Controls::of(&report), HashMap::new());
     let now = Timestamp::start_of("2026-11-27".parse().unwrap());
@@ -25,7 +30,7 @@ fn view(entered: &[(&str, &str)], offered: &Offered, viewer: &Viewer) -> View {
     let pairs: Vec<(String, String)> = entered.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
     let entry = Entry::read(&pairs, &setting);
     let choice = entry.check(&setting);
-    View::new(&entry, choice.as_ref().map_err(Vec::as_slice), &setting, offered, viewer)
+    View::new(&entry, choice.as_ref().map_err(Vec::as_slice), &setting, offer, viewer)
 }
 
 fn many(count: usize) -> Offered {
@@ -43,6 +48,7 @@ fn participants_are_found_by_name_and_by_ids() {
     let found = |find: &str| view(&[("find", find), ("participant", "1007")], &offered, &viewer(&[])).participants;
     let all = found("");
     assert_eq!((all.items.len(), all.summary.as_str(), all.searched), (51, "Partner 7 & Söhne", true));
+    assert_eq!(all.everyone, "All 300 that you may see", "what stands there once nobody is ticked any more");
     assert!(all.items[0].chosen && all.more.starts_with("50 of 299 are shown."), "{}", all.more);
     assert_eq!(labels(&found("partner 29 &")), ["Partner 7 & Söhne", "Partner 29 & Söhne"]);
     assert_eq!(labels(&found("1299")), ["Partner 7 & Söhne", "Partner 299 & Söhne"]);
@@ -59,6 +65,23 @@ fn who_is_granted_and_has_no_rows_is_there_too() {
     assert_eq!(items, [("Fabrikam", "0012"), ("34", "no rows yet")]);
     assert_eq!((shown.summary.as_str(), shown.searched), ("All 2 that you may see", false));
     assert_eq!(view(&[], &offered, &viewer(&["12"])).participants.summary, "Fabrikam");
+}
+
+#[test]
+fn before_it_is_known_what_there_is_one_writes() {
+    let entered = [("participant", "12"), ("value.paymentStatus", "SENT"), ("currency", "EUR")];
+    for (offer, looking) in [(Offer::Looking, true), (Offer::Failed("Why.".into()), false)] {
+        let shown = view_of(&entered, &offer, &viewer(&["12", "34"]));
+        let items: Vec<(&str, &str, bool)> =
+            shown.participants.items.iter().map(|i| (i.label.as_str(), i.note.as_str(), i.chosen)).collect();
+        assert_eq!(items, [("12", "", true), ("34", "", false)], "nothing is said of rows that nobody looked for");
+        assert!(shown.participants.searched && shown.currencies.is_empty());
+        assert!(shown.choices.iter().all(|choice| choice.lines.is_some()));
+        assert_eq!(shown.choices[1].lines.as_deref(), Some("SENT"));
+        assert_eq!((shown.looking, shown.notice.is_empty(), shown.currency.as_str()), (looking, false, "EUR"));
+    }
+    let nothing = view_of(&[], &Offer::Looking, &viewer(&[])).participants;
+    assert_eq!((nothing.summary.as_str(), nothing.everyone.as_str()), ("All that you may see", "All that you may see"));
 }
 
 #[test]
