@@ -215,7 +215,9 @@ class Postgres:
         query, scope, warnings = (re.sub(r":(?=\w)", ";", str(x)).replace("'", "''") for x in self.row)
         script = self.folder / "insert.sql"
         script.write_text(
-            "INSERT INTO exports (id, report, tenant, principal, status, query, scope, created_at, warnings) VALUES (gen_random_uuid()::text, 'payments', "
+            # Ids in the order of time, as the service makes them.
+            "INSERT INTO exports (id, report, tenant, principal, status, query, scope, created_at, warnings) VALUES ("
+            "(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || substr(replace(gen_random_uuid()::text, '-', ''), 13))::uuid::text, 'payments', "
             f"'tools', 'tool', 'Queued', '{query}', '{scope}', (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, '{warnings}');\n"
         )
         machine.quiet_disk()

@@ -249,7 +249,7 @@ fn no_text_of_a_client_or_a_tenant_becomes_a_header() {
         assert_eq!((raw.status, raw.header("set-cookie")), (200, None), "{odd:?}: {}", raw.head);
         let id = export["requestId"].as_str().unwrap();
         let day = &export["requestDateTime"].as_str().unwrap()[..10];
-        let expected = format!("attachment; filename=\"payments-{day}-{}.csv\"", &id[..8]);
+        let expected = format!("attachment; filename=\"payments-{day}-{}.csv\"", &id[28..]);
         assert_eq!(raw.header("content-disposition"), Some(expected.as_str()), "{odd:?}");
     }
     assert_eq!(setting.api.get("/healthz").status, 200);

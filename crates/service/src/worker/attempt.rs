@@ -212,8 +212,8 @@ async fn delete_file(app: &App, claim: &Claim) {
 }
 
 /// The name that a download is saved under: report, day of the request, and enough of the id to
-/// tell two of them apart.
+/// tell two of them apart (its end: it begins with the time).
 fn download_name(export: &Export) -> String {
     let id = export.id.0.simple().to_string();
-    format!("{}-{}-{}.{}", export.report, export.created_at.date(), &id[..8], export.query.format.extension())
+    format!("{}-{}-{}.{}", export.report, export.created_at.date(), &id[24..], export.query.format.extension())
 }

@@ -343,7 +343,7 @@ fn named(world: &World, ids: &[String], text: &str) -> String {
     for (number, id) in ids.iter().enumerate() {
         text = text
             .replace(id, &format!("export {number}"))
-            .replace(&format!("-{}.", &id[..8]), &format!("-export {number}."));
+            .replace(&format!("-{}.", &id[28..]), &format!("-export {number}."));
     }
     text.replace(&world.hidden, "hidden")
 }
