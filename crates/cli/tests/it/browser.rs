@@ -133,6 +133,12 @@ fn the_same_without_javascript() {
 }
 
 #[test]
+fn the_same_by_keyboard_alone() {
+    let Some(setting) = Setting::new(20_000) else { return };
+    setting.run("keyboard.mjs", json!({}));
+}
+
+#[test]
 fn two_users_do_not_see_each_others_requests() {
     let Some(setting) = Setting::new(5_000) else { return };
     setting.run("two_users.mjs", json!({}));
