@@ -46,7 +46,9 @@ impl Cases {
     }
 
     fn inflate(&self, python: &Path) -> Output {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/inflate.py");
+        // Where it runs, not where it was built: a folder of build results may serve several checkouts.
+        let root = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let script = Path::new(&root).join("tests/tools/inflate.py");
         let mut child = Command::new(python)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .arg(script)
