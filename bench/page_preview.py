@@ -14,7 +14,6 @@ then and in the second after it, beside that of the whole preview.
 import argparse
 import http.client
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ import sys
 import time
 import urllib.parse
 
+from payouts_bench import machine
 from served import served
 
 SOME = ["1000042", "1000113", "1000181"]
@@ -51,12 +51,16 @@ class Desk:
         self.looking = "data-looking" in page
         self.csrf = re.search(r'name="csrf" value="([^"]+)"', page).group(1)
 
+    def post(self, connection, path, fields):
+        """Sends the form."""
+        body = urllib.parse.urlencode([("csrf", self.csrf), *fields])
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": self.cookie, "Accept": "application/json"}
+        connection.request("POST", path, body, headers)
+
     def lists(self):
         """What the page's script does when the page came before the lists were known."""
-        body = urllib.parse.urlencode([("csrf", self.csrf), ("report", "payments")])
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": self.cookie}
         began = time.perf_counter()
-        self.connection.request("POST", "/form/controls", body, headers)
+        self.post(self.connection, "/form/controls", [("report", "payments")])
         answer = self.connection.getresponse()
         content = answer.read().decode()
         assert answer.status == 200 and "data-looking" not in content, content
@@ -64,11 +68,9 @@ class Desk:
 
     def given_up(self, fields, pid, after_s):
         """Processor time until a preview is given up, and in a second after it."""
-        body = urllib.parse.urlencode([("csrf", self.csrf), *fields])
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": self.cookie, "Accept": "application/json"}
         connection = http.client.HTTPConnection(self.connection.host, self.connection.port, timeout=60)
         before = cpu_ms(pid)
-        connection.request("POST", "/preview/panel", body, headers)
+        self.post(connection, "/preview/panel", fields)
         time.sleep(after_s)
         then = cpu_ms(pid)
         connection.close()
@@ -76,10 +78,8 @@ class Desk:
         return {"until_ms": then - before, "after_ms": cpu_ms(pid) - then}
 
     def preview(self, fields):
-        body = urllib.parse.urlencode([("csrf", self.csrf), *fields])
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": self.cookie, "Accept": "application/json"}
         began = time.perf_counter()
-        self.connection.request("POST", "/preview/panel", body, headers)
+        self.post(self.connection, "/preview/panel", fields)
         answer = self.connection.getresponse()
         content = answer.read()
         took = (time.perf_counter() - began) * 1000
@@ -91,9 +91,7 @@ class Desk:
 
 def cpu_ms(pid):
     """Processor time of a process so far, of its kernel part too."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 // os.sysconf("SC_CLK_TCK")
+    return round(machine.cpu_seconds(pid) * 1000)
 
 
 def main():

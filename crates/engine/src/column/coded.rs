@@ -51,22 +51,23 @@ impl Coded {
                 }
                 Some(coded)
             }
-            TextColumn::Dictionary { keys, values } => Self::of_keys(keys, values),
+            TextColumn::Dictionary { keys, values } => Some(Self::of_keys(keys, values)),
             TextColumn::Utf8(_) | TextColumn::Large(_) => None,
         }
     }
 
-    fn of_keys(keys: &Int32Array, values: &StringArray) -> Option<Self> {
+    fn of_keys(keys: &Int32Array, values: &StringArray) -> Self {
         let mut coded = Self { codes: Vec::with_capacity(keys.len()), rows: vec![usize::MAX] };
-        // A null in the dictionary stands for none as well.
-        let missing = |key: usize| values.is_null(key);
         let mut code_of_key: Vec<u32> = vec![UNSEEN; values.len()];
         let mut code = |row: usize, key: usize| {
             if code_of_key[key] == UNSEEN {
-                code_of_key[key] = if missing(key) { NONE } else { coded.rows.len() as u32 };
-                if !missing(key) {
+                // A null in the dictionary stands for none as well.
+                code_of_key[key] = if values.is_null(key) {
+                    NONE
+                } else {
                     coded.rows.push(row);
-                }
+                    coded.rows.len() as u32 - 1
+                };
             }
             code_of_key[key]
         };
@@ -76,7 +77,7 @@ impl Coded {
             let code = |(row, key): (usize, Option<i32>)| key.map_or(NONE, |key| code(row, key as usize));
             coded.codes.extend(keys.iter().enumerate().map(code));
         }
-        Some(coded)
+        coded
     }
 
     /// The text of every code in ascending order; `None` is that of [`NONE`].

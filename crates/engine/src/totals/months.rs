@@ -29,9 +29,9 @@ const MIXED: u32 = u32::MAX - 1;
 pub(super) struct Months {
     zone: Tz,
     names: Codes,
-    /// The month of every instant of a day of UTC.
+    /// The month of a day, or of every instant of a day of UTC.
     of_day: Vec<u32>,
-    /// Of what is not known by its day.
+    /// Of instants that are not known by their day.
     others: HashMap<i64, u32>,
 }
 
@@ -72,7 +72,7 @@ impl Months {
 
     #[inline]
     fn of_instant(&mut self, micros: i64) -> u32 {
-        let place = usize::try_from(micros.div_euclid(DAY_MICROS) - FIRST_DAY).unwrap_or(usize::MAX);
+        let place = place_of(micros.div_euclid(DAY_MICROS));
         match self.of_day.get(place) {
             Some(&month) if month < MIXED => month,
             _ => self.look_up(micros, place),
@@ -85,8 +85,9 @@ impl Months {
             let begin = micros.div_euclid(DAY_MICROS) * DAY_MICROS;
             let (first, last) = (begin, begin + DAY_MICROS - 1);
             // Where clocks are turned, the day is looked at minute by minute.
-            let one = self.offset(first) == self.offset(last) && self.exact(first) == self.exact(last);
-            self.of_day[place] = if one { self.exact(first) } else { MIXED };
+            let month = self.exact(first);
+            let one = self.offset(first) == self.offset(last) && month == self.exact(last);
+            self.of_day[place] = if one { month } else { MIXED };
             return self.of_instant(micros);
         }
         let minutes = micros >= MINUTES_FROM_MICROS;
@@ -110,12 +111,14 @@ impl Months {
     }
 
     fn of_date(&mut self, day: i32) -> u32 {
-        let key = i64::from(day);
-        if let Some(&month) = self.others.get(&key) {
+        let place = place_of(day.into());
+        if let Some(&month) = self.of_day.get(place).filter(|month| **month != UNKNOWN) {
             return month;
         }
         let month = self.named(NaiveDate::from_epoch_days(day));
-        self.others.insert(key, month);
+        if let Some(known) = self.of_day.get_mut(place) {
+            *known = month;
+        }
         month
     }
 
@@ -123,6 +126,12 @@ impl Months {
         let name = day.map_or_else(String::new, |day| format!("{:04}-{:02}", day.year(), day.month()));
         self.names.code(&name)
     }
+}
+
+/// Where a day is remembered; beyond the end if it is not.
+#[inline]
+fn place_of(day: i64) -> usize {
+    usize::try_from(day - FIRST_DAY).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -161,6 +170,16 @@ mod tests {
         let instants = ["02:30", "02:31", "03:29", "03:31"].map(|time| Some(at(&format!("2009-11-01T{time}:00Z"))));
         let found = months(chrono_tz::America::St_Johns, &instants);
         assert_eq!(found, ["2009-11", "2009-10", "2009-10", "2009-11"]);
+    }
+
+    #[test]
+    fn days_have_no_zone() {
+        let days = [Some(19_447), Some(19_448), None, Some(19_447), Some(-719_163), Some(1_000_000)];
+        let column = Column::Date(days.into_iter().collect::<arrow::array::Date32Array>());
+        let mut months = Months::new(chrono_tz::Pacific::Auckland);
+        let found: Vec<u32> = months.of(&column, days.len());
+        let found: Vec<&str> = found.iter().map(|&month| months.name(month)).collect();
+        assert_eq!(found, ["2023-03", "2023-04", "", "2023-03", "0000-12", "4707-11"]);
     }
 
     proptest! {
