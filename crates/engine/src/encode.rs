@@ -140,11 +140,7 @@ impl ChunkJob {
     /// What all chunks add up to, as a chunk without rows; `None` if there was none. To be asked for
     /// once, when all are made.
     pub fn rest(&self) -> Option<Chunk> {
-        let mut adders = self.adders.all().into_iter();
-        let mut totals = adders.next()?.finish();
-        for adder in adders {
-            totals.merge(&adder.finish());
-        }
+        let mut totals = self.adders.sum()?.finish();
         // The rows came with their chunks.
         totals.rows = 0;
         let deflated = (self.packaging != Packaging::Plain).then(Bytes::new);

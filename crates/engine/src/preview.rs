@@ -117,11 +117,9 @@ async fn sums(
             all.extend(some);
         }
     }
-    for adder in sums.all() {
-        for (month, totals) in adder.by_month() {
-            preview.months.entry(month).or_default().merge(&totals);
-        }
-        preview.totals.merge(&adder.finish());
+    if let Some(sum) = sums.sum() {
+        preview.months = sum.by_month();
+        preview.totals = sum.finish();
     }
     for ((_, ids), found) in id_lists.iter().zip(&found) {
         preview.not_found.extend(ids.iter().filter(|id| !found.contains(canonical(id))).cloned());

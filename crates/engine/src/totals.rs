@@ -101,7 +101,7 @@ impl TotalsPlan {
 }
 
 /// The adders of a plan's jobs: as many as are at work at a time, and what they added is given out at
-/// the end, since it is merged by names.
+/// the end, since it is merged by what the numbers of each stand for.
 #[derive(Debug)]
 pub(crate) struct Adders {
     plan: Arc<TotalsPlan>,
@@ -124,9 +124,12 @@ impl Adders {
         self.idle().push(adder);
     }
 
-    /// All that were put back.
-    pub fn all(&self) -> Vec<Adder> {
-        std::mem::take(&mut *self.idle())
+    /// What all that were put back have added; `None` if there was none.
+    pub fn sum(&self) -> Option<Adder> {
+        let mut adders = std::mem::take(&mut *self.idle()).into_iter();
+        let mut all = adders.next()?;
+        adders.for_each(|adder| all.absorb(&adder));
+        Some(all)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Adder>> {
@@ -222,6 +225,26 @@ impl Adder {
         Ok(())
     }
 
+    /// Adds what another one of the same plan has added.
+    fn absorb(&mut self, other: &Self) {
+        self.rows += other.rows;
+        let texts = self.texts.absorb(&other.texts);
+        let own = |key: &[u32; 3]| key.map(|code| texts[code as usize]);
+        let groups: Vec<u32> = other.groups.keys().iter().map(|key| self.groups.number(own(key))).collect();
+        self.of_groups.absorb(&other.of_groups, &self.plan, &groups, &texts);
+        if let (Some(months), Some(others)) = (&mut self.months, &other.months) {
+            let numbers = months.absorb(others);
+            self.rows_of_month.resize(months.len(), 0);
+            for (&number, rows) in numbers.iter().zip(&other.rows_of_month) {
+                self.rows_of_month[number as usize] += rows;
+            }
+            self.of_months.absorb(&other.of_months, &self.plan, &numbers, &texts);
+        }
+        for (own, other) in self.spans.iter_mut().zip(&other.spans) {
+            merge_span(own, *other);
+        }
+    }
+
     /// What was added.
     pub fn finish(self) -> Totals {
         let mut totals = Totals { rows: self.rows, ..Totals::default() };
@@ -298,6 +321,21 @@ impl Sums {
         }
     }
 
+    /// Adds other sums, whose numbers are these here.
+    fn absorb(&mut self, other: &Self, plan: &TotalsPlan, by: &[u32], currencies: &[u32]) {
+        let own = |&[of, currency]: &[u32; 2]| [by[of as usize], currencies[currency as usize]];
+        let numbers = self.pairs.iter_mut().zip(&other.pairs).map(|(pairs, others)| -> Vec<u32> {
+            others.keys().iter().map(|key| pairs.number(own(key))).collect()
+        });
+        let numbers: Vec<Vec<u32>> = numbers.collect();
+        for (amount, (sums, others)) in plan.amounts.iter().zip(self.sums.iter_mut().zip(&other.sums)) {
+            sums.resize(self.pairs[amount.source].len(), Sum::default());
+            for (&number, sum) in numbers[amount.source].iter().zip(others) {
+                sums[number as usize].merge(*sum);
+            }
+        }
+    }
+
     /// Every sum that something was added to: its column, what it is by, its currency.
     fn each(&self, plan: &TotalsPlan, mut visit: impl FnMut(&Arc<str>, u32, u32, Sum)) {
         for (amount, sums) in plan.amounts.iter().zip(&self.sums) {
@@ -334,7 +372,11 @@ fn widen(span: &mut Option<(Moment, Moment)>, column: &Column) {
         }
         _ => None,
     };
-    if let Some((least, greatest)) = found {
+    merge_span(span, found);
+}
+
+fn merge_span(span: &mut Option<(Moment, Moment)>, other: Option<(Moment, Moment)>) {
+    if let Some((least, greatest)) = other {
         *span = Some(span.map_or((least, greatest), |(a, b)| (a.min(least), b.max(greatest))));
     }
 }

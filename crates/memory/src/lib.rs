@@ -24,9 +24,10 @@ pub fn keep_level() {
 }
 
 /// Gives free pages back to the system, also those between others that are in use. To be called
-/// now and then in long work: what a query engine takes and drops, in sizes that never quite fit,
-/// otherwise adds up to a third of the peak. Takes some ten milliseconds, during which other
-/// threads may have to wait for memory. Does nothing where the allocator is another one.
+/// after long work: what a query engine takes and drops, in sizes that never quite fit, otherwise
+/// lies under the work after it. Takes some ten milliseconds, during which other threads may have to
+/// wait for memory, and what is taken next has to be paged in again: not for the middle of work.
+/// Does nothing where the allocator is another one.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+
 use crate::money::Amount;
 use crate::time::Timestamp;
 
@@ -77,7 +79,7 @@ pub struct Totals {
     pub rows: u64,
     /// Sums by the finest group, in no order: there may be tens of thousands, and one table of them
     /// is smaller and quicker to add to than a tree.
-    pub sums: HashMap<TotalKey, Sum>,
+    pub sums: HashMap<TotalKey, Sum, FixedState>,
     /// Least and greatest value of each date and timestamp column, by column.
     pub spans: BTreeMap<Arc<str>, (Moment, Moment)>,
 }
@@ -86,11 +88,15 @@ impl Totals {
     /// Adds other totals; the order does not matter.
     pub fn merge(&mut self, other: &Self) {
         self.rows += other.rows;
-        for (key, sum) in &other.sums {
-            match self.sums.get_mut(key) {
-                Some(own) => own.merge(*sum),
-                None => {
-                    self.sums.insert(key.clone(), *sum);
+        if self.sums.is_empty() {
+            self.sums.clone_from(&other.sums);
+        } else {
+            for (key, sum) in &other.sums {
+                match self.sums.get_mut(key) {
+                    Some(own) => own.merge(*sum),
+                    None => {
+                        self.sums.insert(key.clone(), *sum);
+                    }
                 }
             }
         }

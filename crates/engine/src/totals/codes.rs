@@ -32,6 +32,11 @@ impl Codes {
         code
     }
 
+    /// Takes up the texts of another; answers the number here of each number there.
+    pub fn absorb(&mut self, other: &Self) -> Vec<u32> {
+        other.names.iter().map(|name| self.code(name)).collect()
+    }
+
     /// How many texts there are.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -103,6 +108,11 @@ impl<const N: usize> Dense<N> {
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// The keys in the order of their numbers.
+    pub fn keys(&self) -> &[[u32; N]] {
+        &self.keys
     }
 
     /// The key of a number.

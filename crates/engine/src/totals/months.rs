@@ -48,6 +48,11 @@ impl Months {
         self.names.name(month)
     }
 
+    /// Takes up the months of another; answers the number here of each number there.
+    pub fn absorb(&mut self, other: &Self) -> Vec<u32> {
+        self.names.absorb(&other.names)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.names.len()

@@ -1,7 +1,8 @@
 //! Sums as rows of JSON, for the manifest and for previews.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::FixedState;
 use payouts_model::Totals;
 use payouts_model::totals::{Sum, TotalKey};
 use serde::{Deserialize, Serialize};
@@ -39,12 +40,12 @@ pub struct ProgramTotal {
 }
 
 impl Total {
-    fn new(column: &str, currency: &str, status: &str, sum: Sum) -> Self {
+    fn new(key: &TotalKey, sum: Sum) -> Self {
         let Sum { rows, sum, negative } = sum;
         Self {
-            column: column.to_owned(),
-            currency: currency.to_owned(),
-            payment_status: status.to_owned(),
+            column: key.column.to_string(),
+            currency: key.currency.to_string(),
+            payment_status: key.status.to_string(),
             rows,
             sum: sum.to_string(),
             negative_sum: negative.to_string(),
@@ -54,30 +55,71 @@ impl Total {
 
 /// Sums by amount column, currency and payment status, sorted by these.
 pub fn totals(totals: &Totals) -> Vec<Total> {
-    let mut sums: BTreeMap<(&str, &str, &str), Sum> = BTreeMap::new();
-    for (TotalKey { column, currency, status, program: _, order_type: _ }, sum) in &totals.sums {
-        sums.entry((column, currency, status)).or_default().merge(*sum);
+    let mut sums: BTreeMap<[u32; 3], (&TotalKey, Sum)> = BTreeMap::new();
+    let [columns, currencies, statuses] = [column, currency, status].map(|name| Places::of(totals, name));
+    for (key, sum) in &totals.sums {
+        let places = [columns.of_key(key), currencies.of_key(key), statuses.of_key(key)];
+        sums.entry(places).or_insert((key, Sum::default())).1.merge(*sum);
     }
-    sums.into_iter().map(|((column, currency, status), sum)| Total::new(column, currency, status, sum)).collect()
+    sums.into_values().map(|(key, sum)| Total::new(key, sum)).collect()
 }
 
 /// Sums by program and order type, then by amount column, currency and payment status, sorted by
 /// these.
 pub fn totals_by_program(totals: &Totals) -> Vec<ProgramTotal> {
-    let mut rows: Vec<ProgramTotal> = totals
-        .sums
-        .iter()
-        .map(|(TotalKey { column, currency, status, program, order_type }, sum)| ProgramTotal {
-            program_name: program.to_string(),
-            order_type: order_type.to_string(),
-            total: Total::new(column, currency, status, *sum),
+    let order = [program, order_type, column, currency, status].map(|name| Places::of(totals, name));
+    let place = |(key, sum)| (order.each_ref().map(|places| places.of_key(key)), key, sum);
+    let mut rows: Vec<([u32; 5], &TotalKey, &Sum)> = totals.sums.iter().map(place).collect();
+    rows.sort_unstable_by_key(|(places, _, _)| *places);
+    rows.into_iter()
+        .map(|(_, key, sum)| ProgramTotal {
+            program_name: key.program.to_string(),
+            order_type: key.order_type.to_string(),
+            total: Total::new(key, *sum),
         })
-        .collect();
-    rows.sort_by(|a, b| order(a).cmp(&order(b)));
-    rows
+        .collect()
 }
 
-fn order(row: &ProgramTotal) -> [&str; 5] {
-    let ProgramTotal { program_name, order_type, total } = row;
-    [program_name, order_type, &total.column, &total.currency, &total.payment_status]
+fn column(key: &TotalKey) -> &str {
+    &key.column
+}
+
+fn currency(key: &TotalKey) -> &str {
+    &key.currency
+}
+
+fn status(key: &TotalKey) -> &str {
+    &key.status
+}
+
+fn program(key: &TotalKey) -> &str {
+    &key.program
+}
+
+fn order_type(key: &TotalKey) -> &str {
+    &key.order_type
+}
+
+/// A part of keys: one of their names.
+type Name = fn(&TotalKey) -> &str;
+
+/// Where each name that occurs in a part of the keys stands among its like, so that tens of thousands
+/// of keys are sorted by numbers.
+struct Places<'a> {
+    name: Name,
+    places: HashMap<&'a str, u32, FixedState>,
+}
+
+impl<'a> Places<'a> {
+    fn of(totals: &'a Totals, name: Name) -> Self {
+        let mut places: HashMap<&str, u32, FixedState> = totals.sums.keys().map(|key| (name(key), 0)).collect();
+        let mut names: Vec<&str> = places.keys().copied().collect();
+        names.sort_unstable();
+        places.extend(names.into_iter().zip(0..));
+        Self { name, places }
+    }
+
+    fn of_key(&self, key: &TotalKey) -> u32 {
+        self.places[(self.name)(key)]
+    }
 }

@@ -33,6 +33,9 @@ pub(super) const RETRY_MAX_MS: i64 = 60_000;
 /// After that the lease runs out by itself.
 const TELL_TRIES: u32 = 5;
 const TELL_AGAIN_MS: u64 = 200;
+/// After an attempt that took so long, in milliseconds, free memory is given back: the next one needs
+/// not lie on top of what it left.
+const GIVING_BACK_MS_MIN: i64 = 500;
 
 /// How the making ended.
 enum Ended {
@@ -57,6 +60,9 @@ pub(super) async fn run(app: &Arc<App>, claim: Claim, mut slot: Slot, stop: &Sto
         let duration_ms = app.clock.now().ms_since(began_at);
         info!(report = %export.report, outcome = ?outcome, duration_ms, "attempt ended");
         app.signals.changed(export.id);
+        if duration_ms >= GIVING_BACK_MS_MIN {
+            tokio::task::spawn_blocking(payouts_memory::give_back);
+        }
     }
     .instrument(span)
     .await;

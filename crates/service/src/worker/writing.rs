@@ -6,7 +6,6 @@
 use std::any::Any;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use payouts_blob::{BlobName, BlobWriter};
 use payouts_faults::{Point, reach};
@@ -22,12 +21,6 @@ use crate::App;
 
 /// Chunks between the engine and the disk: enough that neither waits for the other's next one.
 const CHUNKS_WAITING: usize = 2;
-
-/// After so many rows, free memory is given back; less than that is not worth the time.
-const ROWS_PER_GIVING_BACK: u64 = 250_000;
-
-/// Rows written since then, by all exports.
-static ROWS_SINCE_GIVING_BACK: AtomicU64 = AtomicU64::new(0);
 
 /// What went wrong with writing.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +122,6 @@ fn write(
             Some(Message::Chunk(chunk)) => {
                 reach(Point::ExportChunk)?;
                 packager.push(&chunk)?;
-                give_back_after(chunk.rows);
             }
             Some(Message::End) => break,
             None => return Err(WriteError::Abandoned),
@@ -141,20 +133,7 @@ fn write(
     sink.inner.seal(packaged.bytes)?;
     reach(Point::ExportSealed)?;
     sink.growing.keep();
-    if packaged.totals.rows >= ROWS_PER_GIVING_BACK {
-        // The manifest is next: it needs not lie on top of what the chunks needed.
-        payouts_memory::give_back();
-    }
     Ok(Sealed { packaged, written_at })
-}
-
-/// Counts rows, and now and then gives back the memory that making them left free.
-fn give_back_after(rows: u64) {
-    let since = ROWS_SINCE_GIVING_BACK.fetch_add(rows, Ordering::Relaxed) + rows;
-    if since >= ROWS_PER_GIVING_BACK {
-        ROWS_SINCE_GIVING_BACK.store(0, Ordering::Relaxed);
-        payouts_memory::give_back();
-    }
 }
 
 /// A blob that grows within its room.
