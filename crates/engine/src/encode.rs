@@ -12,6 +12,7 @@ mod sheet;
 mod styled;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use bytes::Bytes;
 use payouts_model::chunk::Beyond;
@@ -26,7 +27,7 @@ use crate::{Error, Plan};
 
 use buffers::Buffers;
 pub(crate) use lane::plain_text;
-use lane::{End, Lane};
+use lane::{BLOCK, End, Lane, Ready};
 use pen::Pen;
 use styled::Style;
 
@@ -56,25 +57,38 @@ fn write_rows(out: &mut Pen, starts: Option<&mut Vec<u32>>, batch: &Batch, colum
         let end = if at + 1 == columns.len() { End::LINE } else { End::separator(separator) };
         Lane::new(batch.column(column), batch.coded(column), separator, end)
     };
-    let lanes: Vec<Lane<'_>> = columns.iter().enumerate().map(lane).collect();
+    let mut lanes: Vec<Lane<'_>> = columns.iter().enumerate().map(lane).collect();
     if lanes.is_empty() {
         return;
     }
-    let row_bytes_max = lanes.iter().map(Lane::row_bytes_max).sum();
-    let Some(starts) = starts else {
-        for row in 0..batch.rows() {
-            out.make_room(row_bytes_max);
-            lanes.iter().for_each(|lane| lane.write(out, row));
+    let mut starts = starts.map(|starts| {
+        let before = starts.len();
+        starts.resize(before + batch.rows() * lanes.len(), 0);
+        starts[before..].chunks_exact_mut(lanes.len())
+    });
+    for from in (0..batch.rows()).step_by(BLOCK) {
+        let rows = from..(from + BLOCK).min(batch.rows());
+        for at in 0..lanes.len() {
+            let (before, rest) = lanes.split_at_mut(at);
+            rest[0].prepare(rows.clone(), before);
         }
-        return;
-    };
-    let before = starts.len();
-    starts.resize(before + batch.rows() * lanes.len(), 0);
-    for (row, starts) in starts[before..].chunks_exact_mut(lanes.len()).enumerate() {
-        out.make_room(row_bytes_max);
-        for (lane, start) in lanes.iter().zip(starts) {
-            *start = out.at() as u32;
-            lane.write(out, row);
+        let ready: Vec<Ready<'_>> = (0..lanes.len()).map(|at| Lane::ready(&lanes, at, rows.clone())).collect();
+        let row_bytes_max = ready.iter().map(Ready::row_bytes_max).sum();
+        for row in 0..rows.len() {
+            let begin = out.at();
+            let room = out.room(row_bytes_max);
+            let mut at = 0;
+            if let Some(starts) = starts.as_mut().and_then(Iterator::next) {
+                for (lane, start) in ready.iter().zip(starts) {
+                    *start = (begin + at) as u32;
+                    at += lane.write(&mut room[at..], row);
+                }
+            } else {
+                for lane in &ready {
+                    at += lane.write(&mut room[at..], row);
+                }
+            }
+            out.seek(begin + at);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! One column of a batch, made ready to be written row after row: what repeats is quoted once and
-//! copied from then on.
+//! copied from then on, everything else is laid down a block of rows at a time.
 //!
-//! Invariant: [`Lane::row_bytes_max`] bounds what [`Lane::write`] needs; the writer makes that room.
+//! Invariant: [`Ready::row_bytes_max`] bounds what [`Ready::write`] needs; the writer makes that room.
+
+use std::ops::Range;
 
 use arrow::array::{
-    Array, BooleanArray, Date32Array, Decimal64Array, Int64Array, LargeStringArray, StringArray, StringViewArray,
-    TimestampMicrosecondArray,
+    Array, ArrowPrimitiveType, BooleanArray, Date32Array, Decimal64Array, Int64Array, LargeStringArray, PrimitiveArray,
+    StringArray, StringViewArray, TimestampMicrosecondArray,
 };
 
 use super::number::{
@@ -13,10 +15,11 @@ use super::number::{
     write_number,
 };
 use super::pen::Pen;
+use super::words::{SLOT, Words};
 use crate::column::{Coded, Column, TextColumn};
 
 /// What stands behind a value: a separator, or the end of the line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
     bytes: [u8; 2],
     length: usize,
@@ -38,28 +41,22 @@ impl End {
     }
 }
 
-/// Bytes of a value that are copied in one piece.
-const HEAD: usize = 32;
-
-/// A distinct value, quoted, with its end.
-struct Word {
-    head: [u8; HEAD],
-    length: usize,
-    /// The whole, where it is longer than the head.
-    long: Box<[u8]>,
-}
-
 /// See the module.
 pub(super) struct Lane<'a> {
     values: Values<'a>,
+    words: Words,
+    /// Whether all rows of the present block have the first word.
+    one: bool,
+    /// The lane before this one that has the same words in the present block.
+    same_as: Option<usize>,
     separator: u8,
     end: End,
 }
 
 enum Values<'a> {
     None,
-    /// A word for every code.
-    Words(&'a [u32], Vec<Word>),
+    /// A word for every code, made once.
+    Codes(&'a [u32]),
     View(&'a StringViewArray),
     Utf8(&'a StringArray),
     Large(&'a LargeStringArray),
@@ -71,12 +68,29 @@ enum Values<'a> {
     Boolean(&'a BooleanArray),
 }
 
+/// Rows whose values are made ready at a time.
+pub(super) const BLOCK: usize = 64;
+
+/// The words of a block that is of one value.
+const FIRST: [u32; BLOCK] = [0; BLOCK];
+
+/// The words of a block whose rows have one each.
+const EACH: [u32; BLOCK] = {
+    let mut each = [0; BLOCK];
+    let mut row = 0;
+    while row < BLOCK {
+        each[row] = row as u32;
+        row += 1;
+    }
+    each
+};
+
 impl<'a> Lane<'a> {
     /// The values of a column, of which `coded` may be known.
     pub fn new(column: &'a Column, coded: Option<&'a Coded>, separator: u8, end: End) -> Self {
         let values = match (column, coded) {
             (Column::Null, _) => Values::None,
-            (Column::Text(text), Some(coded)) => Values::Words(&coded.codes, words(text, coded, separator, end)),
+            (Column::Text(text), Some(coded)) => return Self::of_codes(text, coded, separator, end),
             (Column::Text(TextColumn::View(array)), None) => Values::View(array),
             (Column::Text(TextColumn::Utf8(array)), _) => Values::Utf8(array),
             (Column::Text(TextColumn::Large(array)), _) => Values::Large(array),
@@ -88,74 +102,175 @@ impl<'a> Lane<'a> {
             (Column::Instant(array), _) => Values::Instant(array),
             (Column::Boolean(array), _) => Values::Boolean(array),
         };
-        Self { values, separator, end }
+        Self { values, words: Words::default(), one: false, same_as: None, separator, end }
     }
 
-    /// The most bytes that a row may need.
-    pub fn row_bytes_max(&self) -> usize {
-        let quoted = |longest: Option<usize>| longest.unwrap_or(0) * 2 + 2;
-        let value = match &self.values {
-            Values::None => 0,
-            Values::Words(_, words) => words.iter().map(|w| w.length).max().unwrap_or(0),
-            // The low half of a view is its length.
-            Values::View(array) => quoted(array.views().iter().map(|&v| v as u32 as usize).max()),
-            Values::Utf8(array) => quoted(array.offsets().lengths().max()),
-            Values::Large(array) => quoted(array.offsets().lengths().max()),
-            Values::Amount(_) | Values::Number(_) | Values::Integer(_) => NUMBER_BYTES_MAX,
-            Values::Date(_) => DATE_BYTES_MAX,
-            Values::Instant(_) => INSTANT_BYTES_MAX,
-            Values::Boolean(_) => "false".len(),
-        };
-        value + self.end.length
-    }
-
-    /// Writes the value of `row`, nothing for null, and the end.
-    #[inline]
-    pub fn write(&self, out: &mut Pen, row: usize) {
-        match &self.values {
-            Values::Words(codes, words) => {
-                let word = &words[codes[row] as usize];
-                if word.length <= HEAD {
-                    out.part(&word.head, word.length);
-                } else {
-                    out.slice(&word.long);
+    fn of_codes(text: &TextColumn, coded: &'a Coded, separator: u8, end: End) -> Self {
+        let mut words = Words::default();
+        for text in coded.texts(text) {
+            words.add(text.map_or(0, text_bytes_max) + end.length, |pen| {
+                if let Some(text) = text {
+                    write_text(pen, text.as_bytes(), separator);
                 }
-                return;
-            }
-            Values::Amount(array) if array.is_valid(row) => write_amount(out, array.value(row)),
-            Values::View(array) if array.is_valid(row) => write_view(out, array, row, self.separator),
-            Values::Date(array) if array.is_valid(row) => write_date(out, array.value(row)),
-            Values::Number(array) if array.is_valid(row) => write_number(out, array.value(row)),
-            Values::Integer(array) if array.is_valid(row) => write_i64(out, array.value(row)),
-            Values::Instant(array) if array.is_valid(row) => write_instant(out, array.value(row)),
-            Values::Utf8(array) if array.is_valid(row) => write_text(out, array.value(row).as_bytes(), self.separator),
-            Values::Large(array) if array.is_valid(row) => write_text(out, array.value(row).as_bytes(), self.separator),
-            Values::Boolean(array) if array.is_valid(row) => {
-                out.slice(if array.value(row) { b"true" } else { b"false" })
-            }
-            _ => {}
+                end.write(pen);
+            });
         }
-        self.end.write(out);
+        Self { values: Values::Codes(&coded.codes), words, one: false, same_as: None, separator, end }
+    }
+
+    /// Makes the values of these rows ready, [`BLOCK`] at most: nothing for null, and the end. What
+    /// `before`, the lanes before this one, have made ready of the same rows is not made twice.
+    pub fn prepare(&mut self, rows: Range<usize>, before: &[Self]) {
+        let Self { values, words, one, same_as, separator, end } = self;
+        let (separator, end) = (*separator, *end);
+        if let Values::Codes(_) = values {
+            return;
+        }
+        words.clear();
+        *same_as = None;
+        *one = values.are_one(&rows);
+        let rows = if *one { rows.start..rows.start + 1 } else { rows };
+        match values {
+            Values::Codes(_) => {}
+            Values::None => words.add(end.length, |pen| end.write(pen)),
+            Values::View(array) => {
+                let bytes_max = |row: usize| (array.views()[row] as u32 as usize) * 2 + 2;
+                texts(words, *array, rows, end, bytes_max, |pen, row| write_view(pen, array, row, separator));
+            }
+            Values::Utf8(array) => {
+                let text = |row| array.value(row).as_bytes();
+                let bytes_max = |row| text(row).len() * 2 + 2;
+                texts(words, *array, rows, end, bytes_max, |pen, row| write_text(pen, text(row), separator));
+            }
+            Values::Large(array) => {
+                let text = |row| array.value(row).as_bytes();
+                let bytes_max = |row| text(row).len() * 2 + 2;
+                texts(words, *array, rows, end, bytes_max, |pen, row| write_text(pen, text(row), separator));
+            }
+            Values::Amount(array) => {
+                // The same in dollars, the same but for taxes: amounts often repeat one another.
+                let twin = |lane: &Self| lane.end == end && lane.same_as.is_none() && lane.values.are(array, &rows);
+                *same_as = if *one { None } else { before.iter().position(twin) };
+                if same_as.is_none() {
+                    numbers(words, array, rows, end, NUMBER_BYTES_MAX, write_amount);
+                }
+            }
+            Values::Number(array) => numbers(words, array, rows, end, NUMBER_BYTES_MAX, write_number),
+            Values::Integer(array) => numbers(words, array, rows, end, NUMBER_BYTES_MAX, write_i64),
+            Values::Date(array) => numbers(words, array, rows, end, DATE_BYTES_MAX, write_date),
+            Values::Instant(array) => numbers(words, array, rows, end, INSTANT_BYTES_MAX, write_instant),
+            Values::Boolean(array) => {
+                let write = |pen: &mut Pen, row| pen.slice(if array.value(row) { b"true" } else { b"false" });
+                texts(words, *array, rows, end, |_| "false".len(), write);
+            }
+        }
+    }
+
+    /// What [`Self::prepare`] made ready of these rows for the lane at a place.
+    pub fn ready(lanes: &'a [Self], at: usize, rows: Range<usize>) -> Ready<'a> {
+        let lane = &lanes[lanes[at].same_as.unwrap_or(at)];
+        let of_rows = match &lane.values {
+            Values::Codes(codes) => &codes[rows],
+            _ if lane.one => &FIRST[..rows.len()],
+            _ => &EACH[..rows.len()],
+        };
+        Ready { words: &lane.words, slots: lane.words.slots(), of_rows }
     }
 }
 
-fn words(text: &TextColumn, coded: &Coded, separator: u8, end: End) -> Vec<Word> {
-    let mut pen = Pen::default();
-    let word = |text: Option<&str>| {
-        let from = pen.at();
-        if let Some(text) = text {
-            pen.make_room(text_bytes_max(text));
-            write_text(&mut pen, text.as_bytes(), separator);
+impl Values<'_> {
+    /// Whether these rows are surely all of one value.
+    fn are_one(&self, rows: &Range<usize>) -> bool {
+        match self {
+            Self::None => true,
+            Self::Amount(array) | Self::Number(array) => are_one(array, rows),
+            Self::Integer(array) => are_one(array, rows),
+            Self::Date(array) => are_one(array, rows),
+            Self::Instant(array) => are_one(array, rows),
+            _ => false,
         }
-        pen.make_room(end.length);
-        end.write(&mut pen);
-        let quoted = &pen.written()[from..];
-        let mut head = [0; HEAD];
-        let length = quoted.len();
-        head[..length.min(HEAD)].copy_from_slice(&quoted[..length.min(HEAD)]);
-        Word { head, length, long: if length > HEAD { quoted.into() } else { Box::default() } }
+    }
+
+    /// Whether these rows are the same amounts.
+    fn are(&self, amounts: &Decimal64Array, rows: &Range<usize>) -> bool {
+        let Self::Amount(own) = self else { return false };
+        let nulls = |array: &Decimal64Array| array.nulls().map(|nulls| nulls.slice(rows.start, rows.len()));
+        own.values()[rows.clone()] == amounts.values()[rows.clone()]
+            && (own.null_count() + amounts.null_count() == 0 || nulls(own) == nulls(amounts))
+    }
+}
+
+fn are_one<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, rows: &Range<usize>) -> bool {
+    let values = &array.values()[rows.clone()];
+    let nulls = match array.nulls() {
+        Some(nulls) if nulls.null_count() > 0 => nulls.slice(rows.start, rows.len()).null_count(),
+        _ => 0,
     };
-    coded.texts(text).map(word).collect()
+    nulls == rows.len() || nulls == 0 && values[1..] == values[..values.len() - 1]
+}
+
+/// A block of a lane, to be written row after row.
+pub(super) struct Ready<'a> {
+    words: &'a Words,
+    slots: &'a [[u8; SLOT]],
+    /// The number of the word of each row.
+    of_rows: &'a [u32],
+}
+
+impl Ready<'_> {
+    /// The most bytes that a row may need.
+    pub fn row_bytes_max(&self) -> usize {
+        self.words.longest()
+    }
+
+    /// Writes the value of a row of the block and its end to the start of `room`, of which there is
+    /// [`SLOT`] bytes more than a row may need; answers how much.
+    #[inline]
+    pub fn write(&self, room: &mut [u8], row: usize) -> usize {
+        self.words.copy(&self.slots[self.of_rows[row] as usize], room)
+    }
+}
+
+/// Makes numbers ready, each within so many bytes.
+#[inline]
+fn numbers<T: ArrowPrimitiveType>(
+    words: &mut Words,
+    array: &PrimitiveArray<T>,
+    rows: Range<usize>,
+    end: End,
+    bytes_max: usize,
+    write: impl Fn(&mut Pen, T::Native),
+) {
+    let bytes_max = bytes_max + end.length;
+    let whole = array.null_count() == 0;
+    for row in rows {
+        words.add(bytes_max, |pen| {
+            if whole || array.is_valid(row) {
+                write(pen, array.values()[row]);
+            }
+            end.write(pen);
+        });
+    }
+}
+
+/// Makes other values ready, each within as many bytes as said of it.
+#[inline]
+fn texts(
+    words: &mut Words,
+    array: &dyn Array,
+    rows: Range<usize>,
+    end: End,
+    bytes_max: impl Fn(usize) -> usize,
+    write: impl Fn(&mut Pen, usize),
+) {
+    for row in rows {
+        words.add(bytes_max(row) + end.length, |pen| {
+            if array.is_valid(row) {
+                write(pen, row);
+            }
+            end.write(pen);
+        });
+    }
 }
 
 /// The most bytes that [`write_text`] may need.
@@ -208,10 +323,12 @@ pub(crate) fn plain_text(column: &Column, row: usize) -> Option<String> {
     if let Column::Text(text) = column {
         return text.get(row).map(str::to_owned);
     }
-    let lane = Lane::new(column, None, b',', End::NOTHING);
-    let mut out = Pen::default();
-    out.make_room(lane.row_bytes_max());
-    lane.write(&mut out, row);
+    let mut lane = Lane::new(column, None, b',', End::NOTHING);
+    lane.prepare(row..row + 1, &[]);
+    let lanes = [lane];
+    let ready = Lane::ready(&lanes, 0, row..row + 1);
+    let mut room = vec![0; ready.row_bytes_max() + SLOT];
+    let length = ready.write(&mut room, 0);
     // Whatever is not text prints at least one character.
-    (out.at() > 0).then(|| String::from_utf8_lossy(out.written()).into_owned())
+    (length > 0).then(|| String::from_utf8_lossy(&room[..length]).into_owned())
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate};
 
 use super::pen::Pen;
 
+const FOUR_ZEROS: u32 = 0x3030_3030;
 const EIGHT_ZEROS: u64 = 0x3030_3030_3030_3030;
 const EIGHT_DIGITS: u64 = 100_000_000;
 
@@ -16,16 +17,30 @@ pub const DATE_BYTES_MAX: usize = 24;
 /// Bytes of the longest instant.
 pub const INSTANT_BYTES_MAX: usize = DATE_BYTES_MAX + 20;
 
-/// The eight digits of a number below 10^8 as bytes 0 to 9, the first one lowest. Halves, pairs and
-/// digits are split off in all places of the word at once.
+/// The digits of every number below 10,000, the first one lowest. A look into the cache takes half
+/// the time of working them out.
+static FOUR_DIGITS: [u32; 10_000] = {
+    let mut table = [0; 10_000];
+    let mut value = 0;
+    while value < 10_000 {
+        let digits = [value / 1000, value / 100 % 10, value / 10 % 10, value % 10];
+        let text = [digits[0] as u8, digits[1] as u8, digits[2] as u8, digits[3] as u8];
+        table[value as usize] = u32::from_le_bytes(text) | FOUR_ZEROS;
+        value += 1;
+    }
+    table
+};
+
+/// The four digits of a number below 10,000 as text, the first one lowest.
+#[inline]
+fn four_digits(value: u32) -> u32 {
+    FOUR_DIGITS[value as usize]
+}
+
+/// The eight digits of a number below 10^8 as text, the first one lowest.
 #[inline]
 fn eight_digits(value: u32) -> u64 {
-    let halves = u64::from(value / 10_000) | u64::from(value % 10_000) << 32;
-    // A hundredth of what is below 10,000, and a tenth of what is below 100, are exact this way.
-    let hundredths = (halves * 10_486) >> 20 & 0x0000_007f_0000_007f;
-    let pairs = hundredths | (halves - hundredths * 100) << 16;
-    let tenths = (pairs * 103) >> 10 & 0x000f_000f_000f_000f;
-    tenths | (pairs - tenths * 10) << 8
+    u64::from(four_digits(value / 10_000)) | u64::from(four_digits(value % 10_000)) << 32
 }
 
 /// Writes an unsigned integer: [`NUMBER_BYTES_MAX`].
@@ -33,8 +48,8 @@ fn eight_digits(value: u32) -> u64 {
 pub fn write_u64(out: &mut Pen, value: u64) {
     if value < EIGHT_DIGITS {
         let digits = eight_digits(value as u32);
-        let zeros = (digits.trailing_zeros() / 8).min(7);
-        out.part(&((digits | EIGHT_ZEROS) >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
+        let zeros = ((digits ^ EIGHT_ZEROS).trailing_zeros() / 8).min(7);
+        out.part(&(digits >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
     } else {
         write_long(out, value);
     }
@@ -44,8 +59,7 @@ pub fn write_u64(out: &mut Pen, value: u64) {
 #[cold]
 fn write_long(out: &mut Pen, value: u64) {
     write_u64(out, value / EIGHT_DIGITS);
-    let digits = eight_digits((value % EIGHT_DIGITS) as u32);
-    out.part(&(digits | EIGHT_ZEROS).to_le_bytes(), 8);
+    out.part(&eight_digits((value % EIGHT_DIGITS) as u32).to_le_bytes(), 8);
 }
 
 /// Writes a signed integer: [`NUMBER_BYTES_MAX`].
@@ -69,11 +83,10 @@ fn signed(out: &mut Pen, value: i64) -> u64 {
 pub fn write_amount(out: &mut Pen, value: i64) {
     let magnitude = signed(out, value);
     write_u64(out, magnitude / 10_000);
-    let decimals = eight_digits((magnitude % 10_000) as u32) >> 32;
-    let (third, fourth) = (decimals >> 16 & 0xf, decimals >> 24);
-    let count = 3 + usize::from(third | fourth != 0) + usize::from(fourth != 0);
-    let text = (decimals | EIGHT_ZEROS) << 8 | u64::from(b'.');
-    out.part(&text.to_le_bytes(), count);
+    let decimals = four_digits((magnitude % 10_000) as u32);
+    let above_zero = decimals ^ FOUR_ZEROS;
+    let count = 3 + usize::from(above_zero >> 16 != 0) + usize::from(above_zero >> 24 != 0);
+    out.part(&(u64::from(decimals) << 8 | u64::from(b'.')).to_le_bytes(), count);
 }
 
 /// Writes a number in hundred-millionths, within decimal(18,8), without trailing zeros:
@@ -82,10 +95,17 @@ pub fn write_amount(out: &mut Pen, value: i64) {
 pub fn write_number(out: &mut Pen, value: i64) {
     let magnitude = signed(out, value);
     write_u64(out, magnitude / EIGHT_DIGITS);
-    let decimals = eight_digits((magnitude % EIGHT_DIGITS) as u32);
-    if decimals != 0 {
+    write_decimals(out, (magnitude % EIGHT_DIGITS) as u32);
+}
+
+/// Writes hundred-millionths without trailing zeros, nothing for none.
+#[inline]
+fn write_decimals(out: &mut Pen, decimals: u32) {
+    if decimals > 0 {
+        let digits = eight_digits(decimals);
+        let zeros = (digits ^ EIGHT_ZEROS).leading_zeros() / 8;
         out.byte(b'.');
-        out.part(&(decimals | EIGHT_ZEROS).to_le_bytes(), 8 - (decimals.leading_zeros() / 8) as usize);
+        out.part(&digits.to_le_bytes(), 8 - zeros as usize);
     }
 }
 
@@ -96,25 +116,33 @@ pub fn write_date(out: &mut Pen, days: i32) {
     if !(0..=9999).contains(&year) {
         return write_far_date(out, days, (year, month, day));
     }
-    let digits = eight_digits(year as u32 * 10_000 + month * 100 + day) | EIGHT_ZEROS;
+    let month_and_day = u64::from(four_digits(month * 100 + day));
     let dash = u64::from(b'-');
-    let year_and_month = digits & 0xffff_ffff | dash << 32 | (digits >> 32 & 0xffff) << 40 | dash << 56;
+    let year_and_month =
+        u64::from(four_digits(year as u32)) | dash << 32 | (month_and_day & 0xffff) << 40 | dash << 56;
     out.part(&year_and_month.to_le_bytes(), 8);
-    out.part(&(digits >> 48).to_le_bytes(), 2);
+    out.part(&(month_and_day >> 16).to_le_bytes(), 2);
 }
 
-/// Year, month and day, counted in eras of 400 years that begin in March.
+/// Year, month and day. Years are counted from March, so that the leap day is the last, and dates by
+/// multiples instead of divisions (C. Neri, L. Schneider, "Euclidean affine functions and their
+/// application to calendar algorithms", 2022).
 #[inline]
 fn civil(days: i32) -> (i64, u32, u32) {
-    let shifted = i64::from(days) + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097) as u32;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (i64::from(year_of_era) + era * 400 + i64::from(month <= 2), month, day)
+    /// Whole periods of 400 years that make every day of 32 bits positive.
+    const ERAS: i64 = 14_704;
+    let shifted = i64::from(days) + 719_468 + ERAS * 146_097;
+    let quarters = 4 * shifted as u64 + 3;
+    let century = quarters / 146_097;
+    let of_century = (quarters % 146_097) as u32 | 3;
+    let years = 2_939_745 * u64::from(of_century);
+    let year_of_century = years >> 32;
+    let day_of_year = years as u32 / 2_939_745 / 4;
+    let months = 2141 * day_of_year + 197_913;
+    let (month, day) = (months >> 16, (months & 0xffff) / 2141 + 1);
+    let next_year = day_of_year >= 306;
+    let year = (100 * century + year_of_century) as i64 + i64::from(next_year) - ERAS * 400;
+    (year, if next_year { month - 12 } else { month }, day)
 }
 
 /// Beyond four digits ISO 8601 wants a sign.
@@ -141,16 +169,11 @@ pub fn write_instant(out: &mut Pen, micros: i64) {
     let time = micros.rem_euclid(DAY);
     let seconds = (time / 1_000_000) as u32;
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    let digits = (eight_digits(hours * 10_000 + minutes * 100 + seconds % 60) | EIGHT_ZEROS) >> 16;
+    let digits = eight_digits(hours * 10_000 + minutes * 100 + seconds % 60) >> 16;
     let colon = u64::from(b':');
     let text = digits & 0xffff | colon << 16 | (digits >> 16 & 0xffff) << 24 | colon << 40 | (digits >> 32) << 48;
     out.byte(b'T');
     out.part(&text.to_le_bytes(), 8);
-    let fraction = (time % 1_000_000) as u32;
-    if fraction > 0 {
-        let decimals = eight_digits(fraction * 100);
-        out.byte(b'.');
-        out.part(&(decimals | EIGHT_ZEROS).to_le_bytes(), 8 - (decimals.leading_zeros() / 8) as usize);
-    }
+    write_decimals(out, (time % 1_000_000) as u32 * 100);
     out.byte(b'Z');
 }

@@ -28,13 +28,37 @@ impl Pen {
         &self.bytes[..self.at]
     }
 
+    /// All of the buffer, also what was not written.
+    pub fn all(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Goes to a position, before which everything counts as written.
+    #[inline]
+    pub fn seek(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// Changes a byte, wherever it is.
+    #[inline]
+    pub fn set(&mut self, at: usize, byte: u8) {
+        self.bytes[at] = byte;
+    }
+
+    /// The room for so many bytes, and as much behind it as a piece may overshoot.
+    #[inline]
+    pub fn room(&mut self, bytes: usize) -> &mut [u8] {
+        self.make_room(bytes);
+        &mut self.bytes[self.at..self.at + bytes + OVERSHOOT]
+    }
+
     /// How much was written.
     #[inline]
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// Makes room for so many more bytes. Nothing else does.
+    /// Makes room for so many more bytes. Nothing but this and [`Self::room`] does.
     #[inline]
     pub fn make_room(&mut self, bytes: usize) {
         let least = self.at + bytes + OVERSHOOT;

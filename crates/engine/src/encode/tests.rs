@@ -86,7 +86,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn records_read_back(rows in prop::collection::vec(prop::option::of("[a-c,\"\r\n\t é漢 ]{0,14}"), 1..60), tab in any::<bool>()) {
+    fn records_read_back(rows in prop::collection::vec(prop::option::of("[a-c,\"\r\n\t é漢 ]{0,14}|[a-c]{25,70}"), 1..200), tab in any::<bool>()) {
         let separator = if tab { b'\t' } else { b',' };
         let columns = layouts(&rows);
         let marker = read(Arc::new(Int64Array::from_iter_values(0..rows.len() as i64)), FieldType::Integer);

@@ -108,7 +108,10 @@ async fn publish(app: &Arc<App>, claim: &Claim, packaged: Packaged, trail: Trail
     let reproducible_until = reproducible_until(app, export);
     let warnings = beyond(packaged.beyond);
     let extras = Extras { reproducible_until, warnings: warnings.clone(), ..trail.into_extras(true) };
-    let manifest = Manifest::completed(export, &packaged, &file.download_name, extras).to_json();
+    let manifest = Manifest::completed(export, &packaged, &file.download_name, extras);
+    // There may be tens of thousands of sums.
+    drop(packaged);
+    let manifest = manifest.to_json();
     let (rows, size_bytes) = (file.rows, file.size_bytes);
     let now = app.clock.now();
     let file_expires_at = now.plus_ms(app.config.retention.file_days.saturating_mul(DAY_MS));

@@ -22,6 +22,9 @@ use crate::App;
 /// Chunks between the engine and the disk: enough that neither waits for the other's next one.
 const CHUNKS_WAITING: usize = 2;
 
+/// After so many rows, free memory is given back; less than that is not worth the time.
+const GIVING_BACK_ROWS_MIN: u64 = 250_000;
+
 /// What went wrong with writing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
@@ -133,6 +136,10 @@ fn write(
     sink.inner.seal(packaged.bytes)?;
     reach(Point::ExportSealed)?;
     sink.growing.keep();
+    if packaged.totals.rows >= GIVING_BACK_ROWS_MIN {
+        // The manifest is next: it needs not lie on top of what the chunks needed.
+        payouts_memory::give_back();
+    }
     Ok(Sealed { packaged, written_at })
 }
 
