@@ -1,8 +1,7 @@
 //! What the rows add up to, batch by batch: exact sums per currency, status, programme and order
 //! type, and the last check that every row lies within the scope.
-//!
-//! Every row is mapped to the number of its group once; sums then run over plain arrays.
 
+mod cells;
 pub(crate) mod codes;
 mod months;
 #[cfg(test)]
@@ -11,9 +10,8 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::Array;
 use arrow::compute::{max, min};
-use payouts_model::money::Amount;
+use foldhash::fast::FixedState;
 use payouts_model::report::{Currency, FieldRole};
 use payouts_model::totals::{Moment, Sum, TotalKey};
 use payouts_model::{FieldType, Scope, Timestamp, Totals};
@@ -22,7 +20,8 @@ use crate::Error;
 use crate::batch::Batch;
 use crate::column::Column;
 use crate::layout::Layout;
-use codes::{Codes, Dense};
+use cells::{Cells, Numbered};
+use codes::Codes;
 use months::Months;
 
 /// An amount column.
@@ -30,13 +29,13 @@ use months::Months;
 struct AmountColumn {
     name: Arc<str>,
     position: usize,
-    /// Which of the plan's currency sources it uses.
-    source: usize,
+    currency: CurrencySource,
 }
 
 /// Where a currency comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum CurrencySource {
+    /// One of the plan's currency columns.
     Column(usize),
     Constant(Arc<str>),
 }
@@ -45,7 +44,8 @@ enum CurrencySource {
 #[derive(Clone, Debug)]
 pub(crate) struct TotalsPlan {
     amounts: Vec<AmountColumn>,
-    sources: Vec<CurrencySource>,
+    /// Columns of currencies, by their positions.
+    currencies: Vec<usize>,
     spans: Vec<(Arc<str>, usize)>,
     participant: usize,
     program: usize,
@@ -65,7 +65,7 @@ impl TotalsPlan {
         let role = |role| at(report.role(role));
         let mut plan = Self {
             amounts: Vec::new(),
-            sources: Vec::new(),
+            currencies: Vec::new(),
             spans: Vec::new(),
             participant: role(FieldRole::Participant),
             program: role(FieldRole::Program),
@@ -85,18 +85,21 @@ impl TotalsPlan {
                 plan.spans.push((field.name.clone(), at(column)));
             }
             if let (FieldType::Amount, Some(currency)) = (field.kind, &field.currency) {
-                let source = match currency {
-                    Currency::Field(f) => CurrencySource::Column(at(*f)),
+                let currency = match currency {
+                    Currency::Field(f) => CurrencySource::Column(plan.currency_column(at(*f))),
                     Currency::Constant(code) => CurrencySource::Constant(code.clone()),
                 };
-                let source = plan.sources.iter().position(|s| *s == source).unwrap_or_else(|| {
-                    plan.sources.push(source);
-                    plan.sources.len() - 1
-                });
-                plan.amounts.push(AmountColumn { name: field.name.clone(), position: at(column), source });
+                plan.amounts.push(AmountColumn { name: field.name.clone(), position: at(column), currency });
             }
         }
         plan
+    }
+
+    fn currency_column(&mut self, position: usize) -> usize {
+        self.currencies.iter().position(|&p| p == position).unwrap_or_else(|| {
+            self.currencies.push(position);
+            self.currencies.len() - 1
+        })
     }
 }
 
@@ -143,28 +146,31 @@ pub(crate) struct Adder {
     plan: Arc<TotalsPlan>,
     rows: u64,
     texts: Codes,
-    /// Groups: status, programme, order type.
-    groups: Dense<3>,
-    of_groups: Sums,
+    /// By status, programme, order type, then the currency columns.
+    of_groups: Cells,
     months: Option<Months>,
     rows_of_month: Vec<u64>,
-    of_months: Sums,
+    /// By month, then the currency columns.
+    of_months: Cells,
     spans: Vec<Option<(Moment, Moment)>>,
     allowed: HashMap<(u32, u32), bool>,
 }
 
+/// Columns of a group before those of currencies.
+const GROUP_COLUMNS: usize = 3;
+
 impl Adder {
     /// Nothing added yet.
     pub fn new(plan: &Arc<TotalsPlan>) -> Self {
+        let (currencies, amounts) = (plan.currencies.len(), plan.amounts.len());
         Self {
             plan: plan.clone(),
             rows: 0,
             texts: Codes::default(),
-            groups: Dense::default(),
-            of_groups: Sums::new(plan),
+            of_groups: Cells::new(GROUP_COLUMNS + currencies, amounts),
             months: plan.months.map(|(_, zone)| Months::new(zone)),
             rows_of_month: Vec::new(),
-            of_months: Sums::new(plan),
+            of_months: Cells::new(1 + currencies, amounts),
             spans: vec![None; plan.spans.len()],
             allowed: HashMap::new(),
         }
@@ -176,36 +182,29 @@ impl Adder {
         let rows = batch.rows();
         self.rows += rows as u64;
         let plan = self.plan.clone();
-        let programs = self.texts.of(batch, plan.program);
         if let Some(scope) = &plan.scope {
-            let participants = self.texts.of(batch, plan.participant);
+            let [participants, programs] = [plan.participant, plan.program].map(|at| self.texts.of(batch, at));
             self.check(scope, &participants, &programs)?;
         }
-        let statuses = self.texts.of(batch, plan.status);
-        let order_types = self.texts.of(batch, plan.order_type);
-        let groups: Vec<u32> =
-            (0..rows).map(|r| self.groups.number([statuses[r], programs[r], order_types[r]])).collect();
-        let currencies: Vec<Vec<u32>> = plan.sources.iter().map(|source| self.currencies(source, batch)).collect();
-        self.of_groups.add(&plan, batch, &groups, &currencies);
+        let amounts = || plan.amounts.iter().map(|amount| batch.column(amount.position));
+        let groups = [plan.status, plan.program, plan.order_type];
+        let by = groups.iter().chain(&plan.currencies).map(|&at| self.texts.numbered(batch, at));
+        let mut by: Vec<Numbered<'_>> = by.collect();
+        self.of_groups.add(&by, amounts(), rows);
         if let (Some(months), Some((position, _))) = (&mut self.months, plan.months) {
             let months_of_rows = months.of(batch.column(position), rows);
             self.rows_of_month.resize(months.len(), 0);
             for &month in &months_of_rows {
                 self.rows_of_month[month as usize] += 1;
             }
-            self.of_months.add(&plan, batch, &months_of_rows, &currencies);
+            let months = Numbered { codes: months_of_rows.into(), numbers: None, codes_end: months.len() };
+            by.splice(..GROUP_COLUMNS, [months]);
+            self.of_months.add(&by, amounts(), rows);
         }
         for ((_, position), span) in plan.spans.iter().zip(&mut self.spans) {
             widen(span, batch.column(*position));
         }
         Ok(())
-    }
-
-    fn currencies(&mut self, source: &CurrencySource, batch: &Batch) -> Vec<u32> {
-        match source {
-            CurrencySource::Column(at) => self.texts.of(batch, *at),
-            CurrencySource::Constant(code) => vec![self.texts.code(code); batch.rows()],
-        }
     }
 
     fn check(&mut self, scope: &Scope, participants: &[u32], programs: &[u32]) -> Result<(), Error> {
@@ -229,16 +228,15 @@ impl Adder {
     fn absorb(&mut self, other: &Self) {
         self.rows += other.rows;
         let texts = self.texts.absorb(&other.texts);
-        let own = |key: &[u32; 3]| key.map(|code| texts[code as usize]);
-        let groups: Vec<u32> = other.groups.keys().iter().map(|key| self.groups.number(own(key))).collect();
-        self.of_groups.absorb(&other.of_groups, &self.plan, &groups, &texts);
+        self.of_groups.absorb(&other.of_groups, |_, text| texts[text as usize]);
         if let (Some(months), Some(others)) = (&mut self.months, &other.months) {
             let numbers = months.absorb(others);
             self.rows_of_month.resize(months.len(), 0);
             for (&number, rows) in numbers.iter().zip(&other.rows_of_month) {
                 self.rows_of_month[number as usize] += rows;
             }
-            self.of_months.absorb(&other.of_months, &self.plan, &numbers, &texts);
+            let own = |at: usize, number: u32| if at == 0 { numbers[number as usize] } else { texts[number as usize] };
+            self.of_months.absorb(&other.of_months, own);
         }
         for (own, other) in self.spans.iter_mut().zip(&other.spans) {
             merge_span(own, *other);
@@ -248,18 +246,21 @@ impl Adder {
     /// What was added.
     pub fn finish(self) -> Totals {
         let mut totals = Totals { rows: self.rows, ..Totals::default() };
-        self.of_groups.each(&self.plan, |column, group, currency, sum| {
-            let [status, program, order_type] = *self.groups.key(group as usize);
+        for (at, amount) in self.plan.amounts.iter().enumerate() {
+            // Rows that differ in the currency of another column are added by numbers.
+            let mut sums: HashMap<([u32; GROUP_COLUMNS], Option<u32>), Sum, FixedState> = HashMap::default();
+            for (key, sum) in self.of_groups.of_amount(at) {
+                let group = [key[0], key[1], key[2]];
+                sums.entry((group, amount.currency.number(&key[GROUP_COLUMNS..]))).or_default().merge(sum);
+            }
             let name = |code: u32| self.texts.name(code).clone();
-            let key = TotalKey {
-                column: column.clone(),
-                currency: name(currency),
-                status: name(status),
-                program: name(program),
-                order_type: name(order_type),
-            };
-            totals.sums.entry(key).or_default().merge(sum);
-        });
+            let keyed = sums.into_iter().map(|((group, currency), sum)| {
+                let [status, program, order_type] = group.map(name);
+                let currency = amount.currency.name(currency, &self.texts);
+                (TotalKey { column: amount.name.clone(), currency, status, program, order_type }, sum)
+            });
+            totals.sums.extend(keyed);
+        }
         for ((name, _), span) in self.plan.spans.iter().zip(&self.spans) {
             if let Some(span) = *span {
                 totals.spans.insert(name.clone(), span);
@@ -275,91 +276,40 @@ impl Adder {
         let Some(months) = &self.months else { return BTreeMap::new() };
         let with_rows = |rows: &u64| Totals { rows: *rows, ..Totals::default() };
         let mut totals: Vec<Totals> = self.rows_of_month.iter().map(with_rows).collect();
-        self.of_months.each(&self.plan, |column, month, currency, sum| {
-            let empty = || Arc::from("");
-            let key = TotalKey {
-                column: column.clone(),
-                currency: self.texts.name(currency).clone(),
-                status: empty(),
-                program: empty(),
-                order_type: empty(),
-            };
-            totals[month as usize].sums.entry(key).or_default().merge(sum);
-        });
+        for (at, amount) in self.plan.amounts.iter().enumerate() {
+            for (numbers, sum) in self.of_months.of_amount(at) {
+                let empty = || Arc::from("");
+                let currency = amount.currency.name(amount.currency.number(&numbers[1..]), &self.texts);
+                let key = TotalKey {
+                    column: amount.name.clone(),
+                    currency,
+                    status: empty(),
+                    program: empty(),
+                    order_type: empty(),
+                };
+                totals[numbers[0] as usize].sums.entry(key).or_default().merge(sum);
+            }
+        }
         let named = totals.into_iter().enumerate().filter(|(_, totals)| totals.rows > 0);
         let named = named.map(|(month, totals)| (months.name(month as u32).to_owned(), totals));
         named.filter(|(name, _)| !name.is_empty()).collect()
     }
 }
 
-/// Sums of every amount column by something and currency.
-#[derive(Debug)]
-struct Sums {
-    /// Per currency source, pairs of what it is by and currency.
-    pairs: Vec<Dense<2>>,
-    /// Per amount column and pair.
-    sums: Vec<Vec<Sum>>,
-}
-
-impl Sums {
-    fn new(plan: &TotalsPlan) -> Self {
-        Self {
-            pairs: plan.sources.iter().map(|_| Dense::default()).collect(),
-            sums: vec![Vec::new(); plan.amounts.len()],
+impl CurrencySource {
+    /// The number of the currency, of those of the currency columns; `None` if it is always the same.
+    fn number(&self, currencies: &[u32]) -> Option<u32> {
+        match self {
+            Self::Column(at) => Some(currencies[*at]),
+            Self::Constant(_) => None,
         }
     }
 
-    /// Adds rows by what `by` says of each, and its currencies by the plan's sources.
-    fn add(&mut self, plan: &TotalsPlan, batch: &Batch, by: &[u32], currencies: &[Vec<u32>]) {
-        let pairs = currencies.iter().zip(&mut self.pairs).map(|(currencies, known)| {
-            by.iter().zip(currencies).map(|(&by, &currency)| known.number([by, currency])).collect()
-        });
-        let pairs: Vec<Vec<u32>> = pairs.collect();
-        for (amount, sums) in plan.amounts.iter().zip(&mut self.sums) {
-            sums.resize(self.pairs[amount.source].len(), Sum::default());
-            add_amounts(sums, batch.column(amount.position), &pairs[amount.source]);
-        }
-    }
-
-    /// Adds other sums, whose numbers are these here.
-    fn absorb(&mut self, other: &Self, plan: &TotalsPlan, by: &[u32], currencies: &[u32]) {
-        let own = |&[of, currency]: &[u32; 2]| [by[of as usize], currencies[currency as usize]];
-        let numbers = self.pairs.iter_mut().zip(&other.pairs).map(|(pairs, others)| -> Vec<u32> {
-            others.keys().iter().map(|key| pairs.number(own(key))).collect()
-        });
-        let numbers: Vec<Vec<u32>> = numbers.collect();
-        for (amount, (sums, others)) in plan.amounts.iter().zip(self.sums.iter_mut().zip(&other.sums)) {
-            sums.resize(self.pairs[amount.source].len(), Sum::default());
-            for (&number, sum) in numbers[amount.source].iter().zip(others) {
-                sums[number as usize].merge(*sum);
-            }
-        }
-    }
-
-    /// Every sum that something was added to: its column, what it is by, its currency.
-    fn each(&self, plan: &TotalsPlan, mut visit: impl FnMut(&Arc<str>, u32, u32, Sum)) {
-        for (amount, sums) in plan.amounts.iter().zip(&self.sums) {
-            for (pair, sum) in sums.iter().enumerate().filter(|(_, s)| s.rows > 0) {
-                let [by, currency] = *self.pairs[amount.source].key(pair);
-                visit(&amount.name, by, currency, *sum);
-            }
-        }
-    }
-}
-
-fn add_amounts(sums: &mut [Sum], column: &Column, pairs: &[u32]) {
-    let Column::Amount(amounts) = column else {
-        return;
-    };
-    if amounts.null_count() == 0 {
-        for (value, &pair) in amounts.values().iter().zip(pairs) {
-            sums[pair as usize].add(Amount((*value).into()));
-        }
-    } else {
-        for (value, &pair) in amounts.iter().zip(pairs) {
-            if let Some(value) = value {
-                sums[pair as usize].add(Amount(value.into()));
-            }
+    /// The name of a currency that [`Self::number`] told of.
+    fn name(&self, number: Option<u32>, texts: &Codes) -> Arc<str> {
+        match (self, number) {
+            (Self::Constant(code), _) => code.clone(),
+            (Self::Column(_), number) => texts.name(number.unwrap_or_default()).clone(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! looked at once, not once per row.
 
 use arrow::array::{Array, Int32Array, StringArray};
+use arrow::buffer::ScalarBuffer;
 
 use super::TextColumn;
 
@@ -10,18 +11,29 @@ const SLOTS: usize = 256;
 /// So many rows are looked at before most of them may be found to have values of their own.
 const ROWS_TRIED: usize = 256;
 
-/// The code of rows without a value.
-pub const NONE: u32 = 0;
+/// A dictionary of at most a row in so many is taken as it is: its own numbers are the codes.
+const ROWS_PER_VALUE: usize = 32;
+
+/// The code of rows without a value, unless the codes are those of a dictionary.
+const NONE: u32 = 0;
 /// No code yet.
 const UNSEEN: u32 = u32::MAX;
 
 /// Codes of the rows of one batch. Equal codes are equal texts; equal texts may have several codes.
 #[derive(Clone, Debug)]
 pub struct Coded {
-    /// One per row; [`NONE`] where there is no value.
-    pub codes: Vec<u32>,
+    /// One per row.
+    pub codes: ScalarBuffer<u32>,
+    meaning: Meaning,
+}
+
+/// What codes stand for.
+#[derive(Clone, Debug)]
+enum Meaning {
     /// A row with each code; nothing is behind that of [`NONE`].
-    rows: Vec<usize>,
+    Rows(Vec<usize>),
+    /// The values of the dictionary.
+    Dictionary,
 }
 
 impl Coded {
@@ -29,35 +41,44 @@ impl Coded {
     pub fn of(text: &TextColumn) -> Option<Self> {
         match text {
             TextColumn::View(array) => {
-                let mut coded = Self { codes: Vec::with_capacity(array.len()), rows: vec![usize::MAX] };
+                let (mut codes, mut rows) = (Vec::with_capacity(array.len()), vec![usize::MAX]);
                 let mut slots = [(0_u128, NONE); SLOTS];
                 for (row, &view) in array.views().iter().enumerate() {
                     let slot = &mut slots[slot(view)];
                     if slot.0 != view || slot.1 == NONE {
                         if array.is_null(row) {
-                            coded.codes.push(NONE);
+                            codes.push(NONE);
                             continue;
                         }
-                        *slot = (view, coded.rows.len() as u32);
-                        coded.rows.push(row);
-                        if row > ROWS_TRIED && coded.rows.len() > row / 2 {
+                        *slot = (view, rows.len() as u32);
+                        rows.push(row);
+                        if row > ROWS_TRIED && rows.len() > row / 2 {
                             return None;
                         }
                     } else if array.is_null(row) {
-                        coded.codes.push(NONE);
+                        codes.push(NONE);
                         continue;
                     }
-                    coded.codes.push(slot.1);
+                    codes.push(slot.1);
                 }
-                Some(coded)
+                Some(Self::of_rows(codes, rows))
             }
             TextColumn::Dictionary { keys, values } => Some(Self::of_keys(keys, values)),
             TextColumn::Utf8(_) | TextColumn::Large(_) => None,
         }
     }
 
+    fn of_rows(codes: Vec<u32>, rows: Vec<usize>) -> Self {
+        Self { codes: codes.into(), meaning: Meaning::Rows(rows) }
+    }
+
     fn of_keys(keys: &Int32Array, values: &StringArray) -> Self {
-        let mut coded = Self { codes: Vec::with_capacity(keys.len()), rows: vec![usize::MAX] };
+        if keys.null_count() == 0 && values.len() <= keys.len() / ROWS_PER_VALUE {
+            // Keys are never negative.
+            let codes = ScalarBuffer::from(keys.values().inner().clone());
+            return Self { codes, meaning: Meaning::Dictionary };
+        }
+        let (mut codes, mut rows) = (Vec::with_capacity(keys.len()), vec![usize::MAX]);
         let mut code_of_key: Vec<u32> = vec![UNSEEN; values.len()];
         let mut code = |row: usize, key: usize| {
             if code_of_key[key] == UNSEEN {
@@ -65,24 +86,30 @@ impl Coded {
                 code_of_key[key] = if values.is_null(key) {
                     NONE
                 } else {
-                    coded.rows.push(row);
-                    coded.rows.len() as u32 - 1
+                    rows.push(row);
+                    rows.len() as u32 - 1
                 };
             }
             code_of_key[key]
         };
         if keys.null_count() == 0 {
-            coded.codes.extend(keys.values().iter().enumerate().map(|(row, &key)| code(row, key as usize)));
+            codes.extend(keys.values().iter().enumerate().map(|(row, &key)| code(row, key as usize)));
         } else {
             let code = |(row, key): (usize, Option<i32>)| key.map_or(NONE, |key| code(row, key as usize));
-            coded.codes.extend(keys.iter().enumerate().map(code));
+            codes.extend(keys.iter().enumerate().map(code));
         }
-        coded
+        Self::of_rows(codes, rows)
     }
 
-    /// The text of every code in ascending order; `None` is that of [`NONE`].
+    /// The text of every code in ascending order; `None` is no value.
     pub fn texts<'a>(&'a self, text: &'a TextColumn) -> impl Iterator<Item = Option<&'a str>> {
-        self.rows.iter().map(|&row| if row == usize::MAX { None } else { text.get(row) })
+        let (rows, values) = match (&self.meaning, text) {
+            (Meaning::Rows(rows), _) => (&rows[..], None),
+            (Meaning::Dictionary, TextColumn::Dictionary { values, .. }) => (&[][..], Some(values)),
+            (Meaning::Dictionary, _) => unreachable!("the codes are those of a dictionary"),
+        };
+        let of_rows = rows.iter().map(|&row| if row == usize::MAX { None } else { text.get(row) });
+        of_rows.chain(values.into_iter().flatten())
     }
 }
 

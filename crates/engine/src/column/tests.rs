@@ -87,3 +87,17 @@ fn codes_of_a_dictionary_are_those_of_its_texts() {
         assert!(texts.iter().all(|text| *text != Some("unused")));
     }
 }
+
+#[test]
+fn a_small_dictionary_is_taken_as_it_is() {
+    let keys: Int32Array = (0..256).map(|row| Some([3, 0, 1][row % 3])).collect();
+    let values = StringArray::from(vec![Some("b"), None, Some("unused"), Some("a")]);
+    let array: ArrayRef = Arc::new(DictionaryArray::new(keys, Arc::new(values)));
+    let Ok(Column::Text(text)) = read(array.slice(1, 255), FieldType::Text, How::Same) else { panic!() };
+    let coded = Coded::of(&text).unwrap();
+    let texts: Vec<Option<&str>> = coded.texts(&text).collect();
+    assert_eq!(texts, [Some("b"), None, Some("unused"), Some("a")]);
+    for (row, &code) in coded.codes.iter().enumerate() {
+        assert_eq!(texts[code as usize], text.get(row), "row {row}");
+    }
+}

@@ -118,8 +118,7 @@ pub fn write_date(out: &mut Pen, days: i32) {
     }
     let month_and_day = u64::from(four_digits(month * 100 + day));
     let dash = u64::from(b'-');
-    let year_and_month =
-        u64::from(four_digits(year as u32)) | dash << 32 | (month_and_day & 0xffff) << 40 | dash << 56;
+    let year_and_month = u64::from(four_digits(year as u32)) | dash << 32 | (month_and_day & 0xffff) << 40 | dash << 56;
     out.part(&year_and_month.to_le_bytes(), 8);
     out.part(&(month_and_day >> 16).to_le_bytes(), 2);
 }
