@@ -103,13 +103,23 @@ impl Coded {
 
     /// The text of every code in ascending order; `None` is no value.
     pub fn texts<'a>(&'a self, text: &'a TextColumn) -> impl Iterator<Item = Option<&'a str>> {
-        let (rows, values) = match (&self.meaning, text) {
-            (Meaning::Rows(rows), _) => (&rows[..], None),
-            (Meaning::Dictionary, TextColumn::Dictionary { values, .. }) => (&[][..], Some(values)),
-            (Meaning::Dictionary, _) => unreachable!("the codes are those of a dictionary"),
-        };
+        let (rows, values) = self.meaning_in(text);
         let of_rows = rows.iter().map(|&row| if row == usize::MAX { None } else { text.get(row) });
         of_rows.chain(values.into_iter().flatten())
+    }
+
+    /// How many codes there are.
+    pub fn texts_len(&self, text: &TextColumn) -> usize {
+        let (rows, values) = self.meaning_in(text);
+        rows.len() + values.map_or(0, Array::len)
+    }
+
+    fn meaning_in<'a>(&'a self, text: &'a TextColumn) -> (&'a [usize], Option<&'a StringArray>) {
+        match (&self.meaning, text) {
+            (Meaning::Rows(rows), _) => (rows, None),
+            (Meaning::Dictionary, TextColumn::Dictionary { values, .. }) => (&[], Some(values)),
+            (Meaning::Dictionary, _) => unreachable!("the codes are those of a dictionary"),
+        }
     }
 }
 

@@ -102,11 +102,11 @@ impl<'a> Lane<'a> {
             (Column::Instant(array), _) => Values::Instant(array),
             (Column::Boolean(array), _) => Values::Boolean(array),
         };
-        Self { values, words: Words::default(), one: false, same_as: None, separator, end }
+        Self { values, words: Words::with_room(BLOCK), one: false, same_as: None, separator, end }
     }
 
     fn of_codes(text: &TextColumn, coded: &'a Coded, separator: u8, end: End) -> Self {
-        let mut words = Words::default();
+        let mut words = Words::with_room(coded.texts_len(text));
         for text in coded.texts(text) {
             words.add(text.map_or(0, text_bytes_max) + end.length, |pen| {
                 if let Some(text) = text {

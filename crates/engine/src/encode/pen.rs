@@ -18,6 +18,11 @@ impl Pen {
         Self { bytes: buffer, at: 0 }
     }
 
+    /// Writes from the start of a new buffer with room for so many bytes.
+    pub fn with_room(bytes: usize) -> Self {
+        Self::new(vec![0; bytes + OVERSHOOT])
+    }
+
     /// The buffer and how much of it was written.
     pub fn into_parts(self) -> (Vec<u8>, usize) {
         (self.bytes, self.at)

@@ -20,6 +20,11 @@ pub(super) struct Words {
 }
 
 impl Words {
+    /// With room for so many values that fit into their slots.
+    pub fn with_room(count: usize) -> Self {
+        Self { slots: Pen::with_room((count + 1) * SLOT), ..Self::default() }
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         self.count = 0;
