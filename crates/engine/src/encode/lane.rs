@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use arrow::array::{
-    Array, ArrowPrimitiveType, BooleanArray, Date32Array, Decimal64Array, Int64Array, LargeStringArray, PrimitiveArray,
-    StringArray, StringViewArray, TimestampMicrosecondArray,
+    Array, ArrowPrimitiveType, BooleanArray, Date32Array, Decimal64Array, GenericStringArray, Int64Array,
+    LargeStringArray, OffsetSizeTrait, PrimitiveArray, StringArray, StringViewArray, TimestampMicrosecondArray,
 };
 
 use super::number::{
@@ -134,19 +134,11 @@ impl<'a> Lane<'a> {
             Values::Codes(_) => {}
             Values::None => words.add(end.length, |pen| end.write(pen)),
             Values::View(array) => {
-                let bytes_max = |row: usize| (array.views()[row] as u32 as usize) * 2 + 2;
+                let bytes_max = |row| text_bytes_max(array.value(row));
                 texts(words, *array, rows, end, bytes_max, |pen, row| write_view(pen, array, row, separator));
             }
-            Values::Utf8(array) => {
-                let text = |row| array.value(row).as_bytes();
-                let bytes_max = |row| text(row).len() * 2 + 2;
-                texts(words, *array, rows, end, bytes_max, |pen, row| write_text(pen, text(row), separator));
-            }
-            Values::Large(array) => {
-                let text = |row| array.value(row).as_bytes();
-                let bytes_max = |row| text(row).len() * 2 + 2;
-                texts(words, *array, rows, end, bytes_max, |pen, row| write_text(pen, text(row), separator));
-            }
+            Values::Utf8(array) => strings(words, array, rows, end, separator),
+            Values::Large(array) => strings(words, array, rows, end, separator),
             Values::Amount(array) => {
                 // The same in dollars, the same but for taxes: amounts often repeat one another.
                 let twin = |lane: &Self| lane.end == end && lane.same_as.is_none() && lane.values.are(array, &rows);
@@ -255,6 +247,18 @@ fn numbers<T: ArrowPrimitiveType>(
             end.write(pen);
         });
     }
+}
+
+/// Makes texts ready that lie behind offsets.
+fn strings<O: OffsetSizeTrait>(
+    words: &mut Words,
+    array: &GenericStringArray<O>,
+    rows: Range<usize>,
+    end: End,
+    separator: u8,
+) {
+    let bytes_max = |row| text_bytes_max(array.value(row));
+    texts(words, array, rows, end, bytes_max, |pen, row| write_text(pen, array.value(row).as_bytes(), separator));
 }
 
 /// Makes other values ready, each within as many bytes as said of it.
