@@ -25,7 +25,7 @@ pub const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
 /// Tokens in a block at most: tables of codes stay fitted to what they code.
 const TOKENS_PER_BLOCK: usize = 1 << 16;
-/// Of a block with at least so many tokens the literals are counted in a part only, ...
+/// Of a block with at least so many tokens a part is counted only, ...
 const SAMPLED_FROM: usize = 1 << 14;
 /// ... one of so many runs ...
 const SAMPLED_RUNS: usize = 8;
@@ -118,8 +118,8 @@ impl Blocks {
     }
 
     /// Counts the symbols of the tokens that begin at offset `at` of `text`; answers where they end.
-    /// Of many tokens the literals are counted in a part, which tells as much as all of them; then
-    /// every literal that the text may hold gets a code, seen or not.
+    /// Of many tokens a part is counted, which tells as much as all of them; then every symbol that
+    /// may occur gets a code, seen or not.
     fn count(&mut self, text: &[u8], at: usize, tokens: &[Token]) -> usize {
         let sampled = tokens.len() >= SAMPLED_FROM;
         self.literals.fill(0);
@@ -127,18 +127,19 @@ impl Blocks {
         self.literals[END_OF_BLOCK] = 1;
         if sampled {
             self.literals[..if text.is_ascii() { 128 } else { 256 }].fill(1);
+            self.literals[END_OF_BLOCK..].fill(1);
+            self.distances.fill(1);
         }
-        // Lengths and distances are all counted: what is sampled weighs as much more.
-        let weight = if sampled { SAMPLED_RUNS as u32 } else { 1 };
         let mut at = at;
         for (number, run) in tokens.chunks(SAMPLED_TOKENS).enumerate() {
-            let counted = !sampled || number % SAMPLED_RUNS == 0;
+            if sampled && number % SAMPLED_RUNS != 0 {
+                at += run.iter().map(|t| t.literals as usize + usize::from(t.length)).sum::<usize>();
+                continue;
+            }
             for token in run {
                 let literals_end = at + token.literals as usize;
-                if counted {
-                    for &byte in &text[at..literals_end] {
-                        self.literals[usize::from(byte)] += weight;
-                    }
+                for &byte in &text[at..literals_end] {
+                    self.literals[usize::from(byte)] += 1;
                 }
                 at = literals_end + usize::from(token.length);
                 if token.length > 0 {

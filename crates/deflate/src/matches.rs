@@ -15,9 +15,9 @@ pub struct Token {
 
 const HASH_BITS: u32 = 13;
 /// Bytes that the long hash looks at.
-const LONG: usize = 16;
+const LONG: usize = 14;
 /// Bytes that the short hash looks at: the shortest match that is taken.
-const SHORT: usize = 5;
+const SHORT: usize = 7;
 
 /// Offsets by hash. What is not set is 0, which is an offset like any other: every candidate is
 /// compared with the text.
@@ -91,7 +91,10 @@ impl Finder {
             }
             let (long, short) = self.exchange(text, start, here);
             let above = index.checked_sub(columns).map_or(start, |i| field_starts[i] as usize);
-            let Some((from, length)) = best(text, start, here, [above, long, short]) else { continue };
+            // The last place with the same first bytes is asked only where neither the row above nor a
+            // longer agreement gives a match.
+            let found = best(text, start, here, [above, long]).or_else(|| best(text, start, here, [short]));
+            let Some((from, length)) = found else { continue };
             // The separator at least, often the end of the field before it.
             let before = agreeing_before(text, from, start).min(start - at);
             at = push(tokens, at, start - before, from - before, length + before);
@@ -113,11 +116,11 @@ impl Finder {
     }
 }
 
-/// The longest match among places, if one pays: a far short one costs more bits than its literals.
-/// A place may be anywhere; one that is not before `start`, or too far, is none.
+/// The longest match among places, if there is one of at least [`SHORT`] bytes. A place may be
+/// anywhere; one that is not before `start`, or too far, is none.
 #[inline]
-fn best(text: &[u8], start: usize, here: u64, places: [usize; 3]) -> Option<(usize, usize)> {
-    // All three are looked at before the first branch, since none can be predicted.
+fn best<const N: usize>(text: &[u8], start: usize, here: u64, places: [usize; N]) -> Option<(usize, usize)> {
+    // All are looked at before the first branch, since none can be predicted.
     let differs = places.map(|from| {
         let differ = here ^ word(text, from);
         let reached = start.wrapping_sub(from).wrapping_sub(1) < DISTANCE_MAX;
@@ -141,8 +144,7 @@ fn best(text: &[u8], start: usize, here: u64, places: [usize; 3]) -> Option<(usi
             }
         }
     }
-    let least = if start - found.0 > 4096 { SHORT + 1 } else { SHORT };
-    (found.1 >= least).then_some(found)
+    (found.1 >= SHORT).then_some(found)
 }
 
 /// Appends literals up to `start` and the match there; answers where it ends.
