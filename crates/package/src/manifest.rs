@@ -11,6 +11,8 @@ mod totals;
 #[cfg(test)]
 mod tests;
 
+use std::io;
+
 use payouts_model::{
     Dialect, Export, ExportId, Failure, Pair, PrincipalId, ReportName, Scope, Status, TenantId, Timestamp, Warning,
 };
@@ -286,6 +288,14 @@ impl Manifest {
     /// line.
     pub fn to_json(&self) -> String {
         lines::to_json(self)
+    }
+
+    /// Writes the same into `out`.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_json(&self, out: impl io::Write) -> io::Result<()> {
+        lines::write_json(self, out)
     }
 
     /// Reads a document back.

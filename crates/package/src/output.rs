@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 /// Pieces that may wait to be hashed. A chunk of about a megabyte is at most four of them.
-const WAITING_MAX: usize = 6;
+const WAITING_MAX: usize = 4;
 
 /// SHA-256 digests as lower-case hex.
 #[derive(Debug)]

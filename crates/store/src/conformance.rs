@@ -197,7 +197,7 @@ pub fn completion(claim: &Claim, rows: u64) -> Completion {
             sha256: "ab".repeat(32),
             rows,
         },
-        manifest: format!("{{\"rowCount\":{rows}}}"),
+        manifest: format!("{{\"rowCount\":{rows}}}").as_str().into(),
         file_expires_at: after(1_000_000),
         reproducible_until: Some(after(500_000)),
         warnings: Vec::new(),

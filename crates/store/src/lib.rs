@@ -4,6 +4,7 @@
 pub mod audit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod manifest;
 pub mod sqlite;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use payouts_model::{
 };
 
 use audit::{By, Entry, Head, Record};
+pub use manifest::ManifestText;
 pub use sqlite::SqliteStore;
 
 /// What went wrong with the store.
@@ -263,8 +265,8 @@ pub struct LeaseLosses {
 pub struct Completion {
     /// The file.
     pub file: FileInfo,
-    /// The manifest as JSON text.
-    pub manifest: String,
+    /// The manifest.
+    pub manifest: ManifestText,
     /// When the file goes.
     pub file_expires_at: Timestamp,
     /// Until when its data version stays readable, as its manifest says.
@@ -305,7 +307,7 @@ pub enum LetGo {
         /** if it was the last */
         failure: Failure,
         /** its manifest, if it was the last */
-        manifest: Option<String>,
+        manifest: Option<ManifestText>,
         /** not before */
         not_before: Timestamp,
     },
@@ -314,7 +316,7 @@ pub enum LetGo {
         /** why */
         failure: Failure,
         /** the manifest of a failed Export */
-        manifest: Option<String>,
+        manifest: Option<ManifestText>,
     },
     /// Handed back (shutdown): counts as nothing.
     HandBack,
@@ -338,7 +340,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn accept(&self, create: CreateExport, limits: AcceptLimits) -> Result<Accepted, Error>;
     /// An Export of `report` that the viewer may see.
     async fn find(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<Visible>, Error>;
-    /// The manifest of an ended Export that the viewer may see in full.
+    /// The manifest, as JSON text, of an ended Export that the viewer may see in full.
     async fn manifest(&self, viewer: &Viewer, report: ReportName, id: ExportId) -> Result<Option<String>, Error>;
     /// What the viewer may see of a report's requests (of both reports if `None`), newest first.
     async fn list(

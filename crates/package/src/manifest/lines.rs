@@ -12,9 +12,14 @@ const LINES_DEPTH_MAX: usize = 2;
 /// The document as text. Its keys must be texts.
 pub(super) fn to_json(document: &impl Serialize) -> String {
     let mut bytes = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut bytes, Lines::default());
-    document.serialize(&mut serializer).expect("a document with text keys only is always JSON");
+    write_json(document, &mut bytes).expect("a document with text keys only is always JSON");
     String::from_utf8(bytes).expect("JSON is text")
+}
+
+/// The document written as text; fails where `out` does. Its keys must be texts.
+pub(super) fn write_json(document: &impl Serialize, out: impl Write) -> io::Result<()> {
+    let mut serializer = Serializer::with_formatter(out, Lines::default());
+    Ok(document.serialize(&mut serializer)?)
 }
 
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use payouts_model::sheet::{DIGITS_MAX, TEXT_UNITS_MAX};
 use payouts_model::{Export, Status, Timestamp, Warning};
 use payouts_package::Packaged;
 use payouts_package::manifest::{Extras, Manifest};
-use payouts_store::{Claim, Completion, LetGo};
+use payouts_store::{Claim, Completion, LetGo, ManifestText};
 use tracing::{Instrument, error, info, info_span, warn};
 
 use super::fault::{Broken, Fault};
@@ -111,7 +111,7 @@ async fn publish(app: &Arc<App>, claim: &Claim, packaged: Packaged, trail: Trail
     let manifest = Manifest::completed(export, &packaged, &file.download_name, extras);
     // There may be tens of thousands of sums.
     drop(packaged);
-    let manifest = manifest.to_json();
+    let manifest = kept(manifest);
     let (rows, size_bytes) = (file.rows, file.size_bytes);
     let now = app.clock.now();
     let file_expires_at = now.plus_ms(app.config.retention.file_days.saturating_mul(DAY_MS));
@@ -143,6 +143,10 @@ async fn publish(app: &Arc<App>, claim: &Claim, packaged: Packaged, trail: Trail
     // Whether it was published is unknown, so the file stays: the sweeper deletes it if not.
     error!("cannot publish: the lease is left to run out");
     Outcome::Lost
+}
+
+fn kept(manifest: Manifest) -> ManifestText {
+    ManifestText::written(|out| manifest.write_json(out)).expect("writing into memory cannot fail")
 }
 
 /// What the caller should know of values that the format could not hold as they are.
@@ -178,7 +182,7 @@ async fn give_up(app: &Arc<App>, claim: &Claim, fault: Fault, trail: Trail) -> O
     let Fault { passing, failure, cause } = fault;
     warn!(cause, passing, code = %failure.code, "attempt broke off");
     let export = &claim.export;
-    let manifest = Some(Manifest::failed(export, failure.clone(), trail.into_extras(false)).to_json());
+    let manifest = Some(kept(Manifest::failed(export, failure.clone(), trail.into_extras(false))));
     if passing {
         let delay_ms = (RETRY_FIRST_MS << (2 * export.failed_attempts.min(8))).min(RETRY_MAX_MS);
         let not_before = app.clock.now().plus_ms(delay_ms);

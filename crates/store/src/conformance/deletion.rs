@@ -56,7 +56,7 @@ pub async fn a_late_worker_brings_nothing_back(fixture: &dyn Fixture) {
 pub async fn deleted_at_every_step(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let retry = || LetGo::Retry { failure: failure(ErrorCode::Internal), manifest: None, not_before: after(500) };
-    let fail = || LetGo::Fail { failure: failure(ErrorCode::StorageFull), manifest: Some("{}".to_owned()) };
+    let fail = || LetGo::Fail { failure: failure(ErrorCode::StorageFull), manifest: Some("{}".into()) };
     for step in 0..9_u32 {
         let made = accept(&*store, request(step)).await.id;
         let mut fences = 0;

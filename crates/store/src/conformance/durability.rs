@@ -25,7 +25,7 @@ pub async fn everything_survives_a_new_store(fixture: &dyn Fixture) {
     assert!(store.complete(&held, completion(&held, 3), after(30)).await.unwrap());
     let failed = accept(&*store, request(1)).await;
     let held = claim(&*store, after(40)).await;
-    let how = LetGo::Fail { failure: failure(ErrorCode::StorageFull), manifest: Some("{}".to_owned()) };
+    let how = LetGo::Fail { failure: failure(ErrorCode::StorageFull), manifest: Some("{}".into()) };
     store.let_go(&held, how, ATTEMPTS_MAX, after(50)).await.unwrap();
     let queued = accept(&*store, request(2)).await;
     let before = [see(&*store, done.id).await, see(&*store, failed.id).await, see(&*store, queued.id).await];

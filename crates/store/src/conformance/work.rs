@@ -10,7 +10,7 @@ use super::{
 use crate::{Claim, Completion, LetGo, Store};
 
 fn retry(not_before: Timestamp) -> LetGo {
-    LetGo::Retry { failure: failure(ErrorCode::AttemptsExhausted), manifest: Some("{}".to_owned()), not_before }
+    LetGo::Retry { failure: failure(ErrorCode::AttemptsExhausted), manifest: Some("{}".into()), not_before }
 }
 
 /// The first claim fixes the version; retries keep it.
@@ -118,7 +118,7 @@ pub async fn failing_is_final(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let made = accept(&*store, request(0)).await.id;
     let held = claim(&*store, START).await;
-    let how = LetGo::Fail { failure: failure(ErrorCode::SnapshotGone), manifest: Some("{\"a\":1}".to_owned()) };
+    let how = LetGo::Fail { failure: failure(ErrorCode::SnapshotGone), manifest: Some("{\"a\":1}".into()) };
     assert_eq!(store.let_go(&held, how, ATTEMPTS_MAX, after(1)).await.unwrap(), Some(Status::Failed));
     let seen = see(&*store, made).await;
     assert_eq!((seen.status, seen.failed_attempts), (Status::Failed, 0));

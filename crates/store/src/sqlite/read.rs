@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use super::rows::{ExportRow, count, export_sql, number, states, to_json};
 use super::{SqliteStore, at, audit, commit};
 use crate::audit::Record;
-use crate::{Deleted, Error, Narrow, Page, Visible};
+use crate::{Deleted, Error, ManifestText, Narrow, Page, Visible};
 
 const FIND: &str = "find an export";
 const LIST: &str = "list exports";
@@ -80,12 +80,21 @@ impl SqliteStore {
         if row.ended_at.is_none() || self.sees(&mut reader, viewer, &row).await? != Some(true) {
             return Ok(None);
         }
-        let manifest: Option<Option<String>> = sqlx::query_scalar("SELECT manifest FROM exports WHERE seq = ?1")
-            .bind(row.seq)
-            .fetch_optional(&mut *reader)
-            .await
-            .map_err(at(FIND, true))?;
-        Ok(manifest.flatten())
+        let kept: Option<(Option<Vec<u8>>, Option<String>)> =
+            sqlx::query_as("SELECT manifest_zstd, manifest FROM exports WHERE seq = ?1")
+                .bind(row.seq)
+                .fetch_optional(&mut *reader)
+                .await
+                .map_err(at(FIND, true))?;
+        match kept {
+            Some((Some(packed), _)) => match ManifestText::unpacked(&packed) {
+                Ok(text) => Ok(Some(text)),
+                Err(_) => Err(Error::Corrupt { what: format!("manifest of export {id}") }),
+            },
+            // Of a version that did not compress it.
+            Some((None, text)) => Ok(text),
+            None => Ok(None),
+        }
     }
 
     pub(super) async fn list_exports(

@@ -176,7 +176,7 @@ async fn a_database_of_the_first_version_is_brought_up() {
     for n in 0..3_000 {
         sqlx::query(
             "INSERT INTO exports (id, report, tenant, principal, status, query, scope, created_at, ended_at, \
-             rows_expected) VALUES (?1, 'payments', ?2, 'p', ?3, ?4, 'd', ?5, ?6, 0)",
+             rows_expected, manifest) VALUES (?1, 'payments', ?2, 'p', ?3, ?4, 'd', ?5, ?6, 0, ?7)",
         )
         .bind(crate::conformance::id(n + 1).to_string())
         .bind(if n % 3 == 0 { "u" } else { "t" })
@@ -184,6 +184,7 @@ async fn a_database_of_the_first_version_is_brought_up() {
         .bind(super::rows::to_json(&create.query))
         .bind(i64::try_from(n).unwrap())
         .bind((n % 2 == 1).then_some(1))
+        .bind((n % 2 == 1).then(|| format!("{{\"rowCount\":{n}}}")))
         .execute(&mut *filling)
         .await
         .unwrap();
@@ -197,6 +198,10 @@ async fn a_database_of_the_first_version_is_brought_up() {
     let full =
         store.accept(crate::CreateExport { id: crate::conformance::id(10_001), ..new }, limit(1_001)).await.unwrap();
     assert_eq!(full, crate::Accepted::QueueFull { limit: 1_001 });
+    // Its manifests are text, and are read as ever.
+    let viewer = crate::conformance::everything();
+    let text = store.manifest(&viewer, payouts_model::ReportName::Payments, crate::conformance::id(2)).await;
+    assert_eq!(text.unwrap().as_deref(), Some("{\"rowCount\":1}"));
 }
 
 /// The blocks agree with the table after every kind of move, and none is left of an empty queue.

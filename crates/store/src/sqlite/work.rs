@@ -9,7 +9,7 @@ use payouts_model::{Failure, Status, Timestamp, Warning};
 
 use super::rows::{count, json, number, states, target, to_json};
 use super::{SqliteStore, WriteTx, at, commit};
-use crate::{Claim, Completion, Error, LetGo};
+use crate::{Claim, Completion, Error, LetGo, ManifestText};
 
 const WORK: &str = "write under a claim";
 
@@ -79,7 +79,7 @@ impl SqliteStore {
         let Some(warnings) = held_warnings(&mut tx, claim, &warnings).await? else { return Ok(false) };
         let written = sqlx::query(under_claim!(
             "UPDATE exports SET status = ?4, ended_at = ?5, lease_node = NULL, lease_until = NULL, not_before = NULL, \
-             rows_done = ?6, rows_expected = ?6, file_fence = ?7, file = ?8, file_expires_at = ?9, manifest = ?10, \
+             rows_done = ?6, rows_expected = ?6, file_fence = ?7, file = ?8, file_expires_at = ?9, manifest_zstd = ?10, \
              warnings = ?11, reproducible_until = ?12, revision = revision + 1"
         ))
         .bind(claim.export.id.to_string())
@@ -91,7 +91,7 @@ impl SqliteStore {
         .bind(count(file.fence))
         .bind(to_json(&file))
         .bind(file_expires_at.0)
-        .bind(manifest)
+        .bind(manifest.packed())
         .bind(warnings)
         .bind(reproducible_until.map(|at| at.0))
         .execute(&mut *tx)
@@ -179,19 +179,19 @@ async fn fail(
     seq: i64,
     failed_attempts: i64,
     failure: &Failure,
-    manifest: Option<String>,
+    manifest: Option<ManifestText>,
     now: Timestamp,
 ) -> Result<Status, sqlx::Error> {
     sqlx::query(
         "UPDATE exports SET status = ?1, ended_at = ?2, failed_attempts = ?3, lease_node = NULL, lease_until = NULL, \
-         not_before = NULL, failure = ?4, manifest = ?5, revision = revision + 1 \
+         not_before = NULL, failure = ?4, manifest_zstd = ?5, revision = revision + 1 \
          WHERE seq = ?6 AND status IN (SELECT value FROM json_each(?7))",
     )
     .bind(target(Move::Fail))
     .bind(now.0)
     .bind(failed_attempts)
     .bind(to_json(failure))
-    .bind(manifest)
+    .bind(manifest.as_ref().map(ManifestText::packed))
     .bind(seq)
     .bind(states(Move::Fail))
     .execute(&mut **tx)
