@@ -31,9 +31,12 @@ const SAMPLED_FROM: usize = 1 << 14;
 const SAMPLED_RUNS: usize = 8;
 /// ... of so many tokens: long enough not to fall into step with the columns of a table.
 const SAMPLED_TOKENS: usize = 64;
-/// More than a block's header, its end and the writer's slack can take. (A literal takes at most
-/// two bytes, a match at most six for at least three bytes of text.)
+/// More than a block's header, its end and the writer's slack can take.
 const HEADER_BYTES_MAX: usize = 1024;
+/// What a literal takes at most.
+const LITERAL_BYTES_MAX: usize = 2;
+/// What a match takes at most: codes of 15 bits each, and 5 and 13 bits more.
+const MATCH_BYTES_MAX: usize = 6;
 
 /// Compresses texts one after the other; keeps its memory between calls, nothing else.
 #[derive(Debug, Default)]
@@ -55,8 +58,10 @@ impl Encoder {
     /// If `text` is 4 GiB or longer.
     pub fn compress(&mut self, text: &[u8], field_starts: &[u32], columns: usize, out: &mut Vec<u8>) {
         assert!(u32::try_from(text.len()).is_ok(), "texts are cut before they reach 4 GiB");
-        self.finder.find(text, field_starts, columns, &mut self.tokens);
-        let most = text.len() * 2 + (self.tokens.len() / TOKENS_PER_BLOCK + 1) * HEADER_BYTES_MAX;
+        let literals = self.finder.find(text, field_starts, columns, &mut self.tokens);
+        let most = literals * LITERAL_BYTES_MAX
+            + self.tokens.len() * MATCH_BYTES_MAX
+            + (self.tokens.len() / TOKENS_PER_BLOCK + 1) * HEADER_BYTES_MAX;
         if self.buffer.len() < most {
             self.buffer.resize(most, 0);
         }

@@ -72,12 +72,13 @@ fn agreeing_before(text: &[u8], from: usize, start: usize) -> usize {
 }
 
 impl Finder {
-    /// Cuts `text` into tokens that cover it exactly.
-    pub fn find(&mut self, text: &[u8], field_starts: &[u32], columns: usize, tokens: &mut Vec<Token>) {
+    /// Cuts `text` into tokens that cover it exactly; answers how many bytes are literals.
+    pub fn find(&mut self, text: &[u8], field_starts: &[u32], columns: usize, tokens: &mut Vec<Token>) -> usize {
         tokens.clear();
         self.long.fill(0);
         self.short.fill(0);
         let mut at = 0; // everything before is in tokens
+        let mut matched = 0;
         for (index, &start) in field_starts.iter().enumerate() {
             let start = start as usize;
             if start + LONG > text.len() {
@@ -98,8 +99,10 @@ impl Finder {
             // The separator at least, often the end of the field before it.
             let before = agreeing_before(text, from, start).min(start - at);
             at = push(tokens, at, start - before, from - before, length + before);
+            matched += length + before;
         }
         push_literals(tokens, text.len() - at);
+        text.len() - matched
     }
 
     /// The last fields that began with the same bytes, replaced by this one, which begins with

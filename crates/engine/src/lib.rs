@@ -202,7 +202,7 @@ impl Engine {
                 Some((survey, how)) => Scan::new(survey, layout.stored(), pipeline.context(), &how)?,
                 None => pipeline.plan(&plan, &layout).await?,
             };
-            let job = Arc::new(encode::ChunkJob::new(&plan, layout));
+            let job = Arc::new(encode::ChunkJob::new(&plan, layout, pipeline.threads()));
             let last = job.clone();
             let chunks = pipeline.run(scan, rows_per_chunk, move |part| job.run(&part));
             let rest = futures::stream::once(async move { last.rest() });

@@ -18,7 +18,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::layout::Layout;
@@ -28,6 +28,10 @@ use crate::{Error, Limits, Plan};
 /// Batches that a part of the scan may be ahead of the driver. Decoding is a fraction of the work,
 /// and every batch keeps pages of its file in memory.
 const BATCHES_AHEAD: usize = 2;
+
+/// One thread decodes for so many that write: it takes a seventh of the time of what follows, and
+/// every part that is being decoded holds its pages and dictionaries.
+const DENSE_THREADS: usize = 4;
 
 /// Rows of a batch of the scan. Large enough to amortise, small enough to stay in the cache.
 pub(crate) const BATCH_ROWS: usize = 8192;
@@ -128,6 +132,11 @@ impl Pipeline {
         }
     }
 
+    /// Threads that jobs run on.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
     pub fn context(&self) -> Context {
         self.context.clone()
     }
@@ -173,7 +182,8 @@ impl Pipeline {
         T: Send + 'static,
         F: Fn(Part) -> Result<T, Error> + Send + Sync + 'static,
     {
-        let (results, out) = mpsc::channel(self.threads);
+        // One more than there are threads, so that none waits for a result to be taken.
+        let (results, out) = mpsc::channel(self.threads + 1);
         let flight = Arc::new(Flight::default());
         let driver = Driver {
             handle: self.handle.clone(),
@@ -183,9 +193,9 @@ impl Pipeline {
             results,
         };
         // Parts of which little is selected are decoded more than they are written: while the first one
-        // is awaited, there must be others to decode.
-        let ahead = if scan.any_sparse() { self.threads * 2 } else { self.threads };
-        let parts = Parts::new(self.handle.clone(), scan, ahead);
+        // is awaited, there must be others to decode. Of other parts decoding is a small share.
+        let at_once = if scan.any_sparse() { self.threads * 2 } else { self.threads.div_ceil(DENSE_THREADS) };
+        let parts = Parts::new(self.handle.clone(), scan, at_once);
         let driver = Owned(self.handle.spawn(driver.drive(parts, rows_per_job)));
         let state = Some((self.clone(), out, driver, flight));
         futures::stream::unfold(state, |state| async move {
@@ -293,20 +303,36 @@ struct Parts {
     handle: Handle,
     scan: Arc<Scan>,
     next: usize,
-    ahead: usize,
+    /// Parts that are decoded at a time.
+    at_once: usize,
     open: VecDeque<OpenPart>,
+    /// The ends of the decoding of the last parts that were opened.
+    ends: VecDeque<oneshot::Receiver<()>>,
 }
 
 impl Parts {
-    fn new(handle: Handle, scan: Scan, ahead: usize) -> Self {
-        Self { handle, scan: Arc::new(scan), next: 0, ahead, open: VecDeque::new() }
+    fn new(handle: Handle, scan: Scan, at_once: usize) -> Self {
+        Self { handle, scan: Arc::new(scan), next: 0, at_once, open: VecDeque::new(), ends: VecDeque::new() }
     }
 
     async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
         loop {
-            while self.open.len() < self.ahead && self.next < self.scan.parts() {
+            // One more than are decoded: it begins while the last batches of another are still taken.
+            while self.open.len() <= self.at_once && self.next < self.scan.parts() {
                 let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
-                let task = read_part(self.scan.clone(), self.next, batches);
+                let (end, ended) = oneshot::channel::<()>();
+                let turn = if self.ends.len() < self.at_once { None } else { self.ends.pop_front() };
+                self.ends.push_back(ended);
+                let (scan, part) = (self.scan.clone(), self.next);
+                let task = async move {
+                    if let Some(other) = turn {
+                        // However it ended.
+                        let _ = other.await;
+                    }
+                    let read = read_part(scan, part, batches).await;
+                    drop(end);
+                    read
+                };
                 self.open.push_back((receiver, Owned(self.handle.spawn(task))));
                 self.next += 1;
             }

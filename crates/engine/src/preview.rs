@@ -78,7 +78,8 @@ async fn sums(
     fields.extend(id_lists.iter().map(|(field, _)| *field));
     let layout = Layout::new(&plan.snapshot, &[], &fields);
     let scan = pipeline.plan(plan, &layout).await?;
-    let sums = Arc::new(Adders::new(TotalsPlan::new(&layout, summed, &plan.scope, Some((window, zone)))));
+    let totals = TotalsPlan::new(&layout, summed, &plan.scope, Some((window, zone)));
+    let sums = Arc::new(Adders::new(totals, pipeline.threads()));
     let wanted: Vec<(usize, HashSet<String>)> = id_lists
         .iter()
         .map(|(field, ids)| {
@@ -91,11 +92,10 @@ async fn sums(
     let wanted = Arc::new(wanted);
     let adders = sums.clone();
     let add = move |part: Part| {
-        let mut adder = adders.take();
         let mut found = vec![HashSet::new(); wanted.len()];
         for batch in &part.batches {
             let batch = layout.read(batch)?;
-            adder.add(&batch)?;
+            adders.add(&batch)?;
             for ((position, ids), found) in wanted.iter().zip(&mut found) {
                 let mut last = None;
                 for id in (0..batch.rows()).filter_map(|row| batch.column(*position).text(row)) {
@@ -106,7 +106,6 @@ async fn sums(
                 }
             }
         }
-        adders.put(adder);
         Ok(found)
     };
     let mut preview = Preview::default();

@@ -8,6 +8,7 @@ mod months;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::compute::{max, min};
@@ -103,41 +104,44 @@ impl TotalsPlan {
     }
 }
 
-/// The adders of a plan's jobs: as many as are at work at a time, and what they added is given out at
-/// the end, since it is merged by what the numbers of each stand for.
+/// The adders of a plan's jobs. What they added is given out at the end, since it is merged by what
+/// the numbers of each stand for.
 #[derive(Debug)]
 pub(crate) struct Adders {
     plan: Arc<TotalsPlan>,
-    idle: Mutex<Vec<Adder>>,
+    adders: Vec<Mutex<Option<Adder>>>,
+    next: AtomicUsize,
 }
 
 impl Adders {
-    /// None yet.
-    pub fn new(plan: TotalsPlan) -> Self {
-        Self { plan: Arc::new(plan), idle: Mutex::default() }
+    /// So many at most, each made when it is first needed. With fewer than threads, a job may have to
+    /// wait for another one's batch; each keeps sums of its own, some megabytes of them.
+    pub fn new(plan: TotalsPlan, count: usize) -> Self {
+        let adders = (0..count.max(1)).map(|_| Mutex::default()).collect();
+        Self { plan: Arc::new(plan), adders, next: AtomicUsize::new(0) }
     }
 
-    /// An adder for a job, to be put back.
-    pub fn take(&self) -> Adder {
-        self.idle().pop().unwrap_or_else(|| Adder::new(&self.plan))
+    /// Adds the rows of a batch; see [`Adder::add`].
+    pub fn add(&self, batch: &Batch) -> Result<(), Error> {
+        let free = self.adders.iter().find_map(|adder| adder.try_lock().ok());
+        let mut adder = free.unwrap_or_else(|| {
+            let next = self.next.fetch_add(1, Ordering::Relaxed) % self.adders.len();
+            lock(&self.adders[next])
+        });
+        adder.get_or_insert_with(|| Adder::new(&self.plan)).add(batch)
     }
 
-    /// An adder of a job that is done.
-    pub fn put(&self, adder: Adder) {
-        self.idle().push(adder);
-    }
-
-    /// What all that were put back have added; `None` if there was none.
+    /// What all have added since they were last asked; `None` if that was nothing.
     pub fn sum(&self) -> Option<Adder> {
-        let mut adders = std::mem::take(&mut *self.idle()).into_iter();
+        let mut adders = self.adders.iter().filter_map(|adder| lock(adder).take());
         let mut all = adders.next()?;
         adders.for_each(|adder| all.absorb(&adder));
         Some(all)
     }
+}
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Adder>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(adder: &Mutex<Option<Adder>>) -> MutexGuard<'_, Option<Adder>> {
+    adder.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds up batches.
@@ -159,6 +163,9 @@ pub(crate) struct Adder {
 /// Columns of a group before those of currencies.
 const GROUP_COLUMNS: usize = 3;
 
+/// Groups that there is room for from the start: those of some twenty million payments.
+const GROUPS_ROOM: usize = 1 << 15;
+
 impl Adder {
     /// Nothing added yet.
     pub fn new(plan: &Arc<TotalsPlan>) -> Self {
@@ -167,10 +174,10 @@ impl Adder {
             plan: plan.clone(),
             rows: 0,
             texts: Codes::default(),
-            of_groups: Cells::new(GROUP_COLUMNS + currencies, amounts),
+            of_groups: Cells::new(GROUP_COLUMNS + currencies, amounts, GROUPS_ROOM),
             months: plan.months.map(|(_, zone)| Months::new(zone)),
             rows_of_month: Vec::new(),
-            of_months: Cells::new(1 + currencies, amounts),
+            of_months: Cells::new(1 + currencies, amounts, 0),
             spans: vec![None; plan.spans.len()],
             allowed: HashMap::new(),
         }

@@ -38,21 +38,19 @@ impl Style {
 impl ChunkJob {
     /// As [`ChunkJob::run`], in this style.
     pub(super) fn run_styled(&self, part: &Part, style: Style) -> Result<Chunk, Error> {
-        let mut adder = self.adders.take();
         let (mut text, mut starts) = (self.texts.take(), self.starts.take());
         text.clear();
         starts.clear();
         let mut beyond = Beyond::default();
         for batch in &part.batches {
             let batch = self.layout.read(batch)?;
-            adder.add(&batch)?;
+            self.adders.add(&batch)?;
             let file: Vec<&Column> = self.layout.file().iter().map(|&at| batch.column(at)).collect();
             match style {
                 Style::Excel(dialect) => excel::write_rows(&mut text, &file, batch.rows(), dialect),
                 Style::Sheet => beyond.add(sheet::write_rows(&mut text, &mut starts, &file, batch.rows())),
             }
         }
-        self.adders.put(adder);
         let packed = self.packaging != Packaging::Plain;
         let deflated = packed.then(|| {
             let mut stream = self.streams.take();

@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use arrow::array::{Array, Decimal64Array};
 use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use payouts_model::money::Amount;
 use payouts_model::totals::Sum;
 
@@ -40,7 +43,9 @@ pub(super) struct Cells {
     width: usize,
     /// The numbers of each cell's columns, cell after cell.
     keys: Vec<u32>,
-    cells: HashMap<Box<[u32]>, u32, FixedState>,
+    /// The numbers of all cells, by their keys.
+    cells: HashTable<u32>,
+    hasher: FixedState,
     /// Amount columns.
     amounts: usize,
     /// Per cell and amount column.
@@ -55,14 +60,16 @@ pub(super) struct Cells {
 }
 
 impl Cells {
-    /// Sums of so many amount columns by so many others.
-    pub fn new(width: usize, amounts: usize) -> Self {
+    /// Sums of so many amount columns by so many others, with room for so many cells: tables that grow
+    /// beside everything else are moved, and leave holes; room that is not used stays untouched.
+    pub fn new(width: usize, amounts: usize, room: usize) -> Self {
         Self {
             width,
-            keys: Vec::new(),
-            cells: HashMap::default(),
+            keys: Vec::with_capacity(room * width),
+            cells: HashTable::new(),
+            hasher: FixedState::default(),
             amounts,
-            sums: Vec::new(),
+            sums: Vec::with_capacity(room * amounts),
             long: HashMap::default(),
             memo: Box::new([(NOWHERE, 0); 1 << MEMO_BITS]),
             mixed: Vec::new(),
@@ -117,15 +124,17 @@ impl Cells {
 
     /// The number of the cell with this key.
     fn cell(&mut self, numbers: impl Iterator<Item = u32>) -> u32 {
-        self.key.clear();
-        self.key.extend(numbers);
-        if let Some(&cell) = self.cells.get(&*self.key) {
-            return cell;
-        }
-        let cell = self.cells.len() as u32;
-        self.keys.extend_from_slice(&self.key);
-        self.cells.insert(self.key.as_slice().into(), cell);
-        cell
+        let Self { width, keys, cells, hasher, key, .. } = self;
+        key.clear();
+        key.extend(numbers);
+        let own = |cell: u32| &keys[cell as usize * *width..][..*width];
+        let next = cells.len() as u32;
+        match cells.entry(hasher.hash_one(&*key), |&cell| own(cell) == &**key, |&cell| hasher.hash_one(own(cell))) {
+            Entry::Occupied(found) => return *found.get(),
+            Entry::Vacant(vacant) => vacant.insert(next),
+        };
+        keys.extend_from_slice(key);
+        next
     }
 
     /// Adds other sums of the same columns; `own` says what a number there, of the column at a place, is
@@ -241,12 +250,12 @@ mod tests {
     fn sums_beyond_64_bits_are_exact() {
         let most = 999_999_999_999_999_999;
         let amounts = Column::Amount(vec![Some(most); 100].into_iter().chain([None, Some(-most), Some(-1)]).collect());
-        let mut cells = Cells::new(1, 1);
+        let mut cells = Cells::new(1, 1, 0);
         let codes = vec![0; 103];
         cells.add(&[numbered(&codes, 1, Some(vec![7]))], [&amounts].into_iter(), 103);
         let once = (i128::from(most) * 99 - 1, -i128::from(most) - 1);
         assert_eq!(found(&cells), [(vec![7], 102, once.0, once.1)]);
-        let mut both = Cells::new(1, 1);
+        let mut both = Cells::new(1, 1, 0);
         both.absorb(&cells, |_, number| number + 1);
         both.absorb(&cells, |_, number| number + 1);
         assert_eq!(found(&both), [(vec![8], 204, once.0 * 2, once.1 * 2)]);
@@ -257,7 +266,7 @@ mod tests {
         let codes = [[0, 1, 2, 1, 0, 2], [5, 0, 5, 0, 5, 1], [9, 9, 9, 8, 9, 9]];
         let amounts = Column::Amount((1..=6).map(|v| Some(v * 10_000)).collect());
         let of = |ends: [usize; 3]| {
-            let mut cells = Cells::new(3, 1);
+            let mut cells = Cells::new(3, 1, 4);
             let by: Vec<_> = codes.iter().zip(ends).map(|(codes, end)| numbered(codes, end, None)).collect();
             cells.add(&by, [&amounts].into_iter(), 6);
             found(&cells)

@@ -22,7 +22,8 @@ use crate::App;
 /// Chunks between the engine and the disk: enough that neither waits for the other's next one.
 const CHUNKS_WAITING: usize = 2;
 
-/// After so many rows, free memory is given back; less than that is not worth the time.
+/// When so many rows or more are written, free memory is given back: what follows, the sums of all
+/// parts put together, needs not lie on top of what the rows needed.
 const GIVING_BACK_ROWS_MIN: u64 = 250_000;
 
 /// What went wrong with writing.
@@ -121,6 +122,7 @@ fn write(
     let sink = Metered { inner: app.blobs.create(name)?, growing };
     let mut packager = Packager::new(format, stem, &head, sink)?.with_rows_expected(rows_expected);
     loop {
+        let before = packager.rows();
         match chunks.blocking_recv() {
             Some(Message::Chunk(chunk)) => {
                 reach(Point::ExportChunk)?;
@@ -129,17 +131,17 @@ fn write(
             Some(Message::End) => break,
             None => return Err(WriteError::Abandoned),
         }
-        progress.set_rows_done(packager.rows());
+        let rows = packager.rows();
+        progress.set_rows_done(rows);
+        if rows > before && rows == rows_expected && rows >= GIVING_BACK_ROWS_MIN {
+            payouts_memory::give_back();
+        }
     }
     let (packaged, sink) = packager.finish()?;
     let written_at = app.clock.now();
     sink.inner.seal(packaged.bytes)?;
     reach(Point::ExportSealed)?;
     sink.growing.keep();
-    if packaged.totals.rows >= GIVING_BACK_ROWS_MIN {
-        // The manifest is next: it needs not lie on top of what the chunks needed.
-        payouts_memory::give_back();
-    }
     Ok(Sealed { packaged, written_at })
 }
 
