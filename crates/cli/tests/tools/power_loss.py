@@ -24,6 +24,9 @@ from faulty import FILTERS, FORMATS, Imports, Place, Violation, demand
 CALLS = "openat,open,creat,close,write,pwrite64,writev,pwritev,sendto,sendmsg,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,ftruncate,lseek,dup,dup2,dup3,fcntl,rmdir,fallocate,copy_file_range,sendfile,sync_file_range,socket,accept4"
 SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "v": "\v", "f": "\f", '"': '"', "\\": "\\"}
 
+# How a frame of Zstandard begins (RFC 8878): manifests are kept as one.
+ZSTD_FRAME = bytes.fromhex("28b52ffd")
+
 
 def unescape(text):
     return bytes.fromhex(text.replace("\\x", ""))
@@ -286,16 +289,17 @@ def check(data, player):
     if (data / "payouts.db").exists() and (player.accepted or player.completed):
         with sqlite3.connect(data / "payouts.db") as db:
             demand(db.execute("PRAGMA integrity_check").fetchone() == ("ok",), "the store is damaged")
-            rows = {i: (status, fence, manifest) for i, status, fence, manifest in db.execute("SELECT id, status, file_fence, manifest FROM exports")}
+            rows = {i: found for i, *found in db.execute("SELECT id, status, file_fence, file, manifest_zstd FROM exports")}
         db.close()
     for request_id in player.accepted:
         demand(request_id in rows, "was answered 202 and is gone:", request_id)
-    for request_id, (status, fence, manifest) in rows.items():
+    for request_id, (status, fence, info, manifest) in rows.items():
         demand(request_id not in player.completed or status == "Completed", "was shown Completed and is", status)
         if status == "Completed" and fence is not None:
             file = data / "files" / request_id[:2] / f"{request_id}.{fence}"
             demand(file.exists(), "Completed without its file:", request_id)
-            demand(hashlib.sha256(file.read_bytes()).hexdigest() == json.loads(manifest)["files"][0]["sha256"], "Completed, and its file is another one:", request_id)
+            demand(manifest and manifest.startswith(ZSTD_FRAME), "Completed without its manifest:", request_id)
+            demand(hashlib.sha256(file.read_bytes()).hexdigest() == json.loads(info)["sha256"], "Completed, and its file is another one:", request_id)
     demand(not set(player.completed) - set(rows), "was shown Completed and is gone")
     log = data / "ledger" / "payments" / "_delta_log"
     versions = sorted(int(p.stem) for p in log.glob("0*.json"))
