@@ -315,26 +315,31 @@ impl Parts {
         Self { handle, scan: Arc::new(scan), next: 0, at_once, open: VecDeque::new(), ends: VecDeque::new() }
     }
 
+    /// Opens the next part; it is decoded once fewer than [`Self::at_once`] of those before it are.
+    fn open_next(&mut self) {
+        let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
+        let (end, ended) = oneshot::channel::<()>();
+        let turn = if self.ends.len() < self.at_once { None } else { self.ends.pop_front() };
+        self.ends.push_back(ended);
+        let (scan, part) = (self.scan.clone(), self.next);
+        let task = async move {
+            if let Some(other) = turn {
+                // However it ended.
+                let _ = other.await;
+            }
+            let read = read_part(scan, part, batches).await;
+            drop(end);
+            read
+        };
+        self.open.push_back((receiver, Owned(self.handle.spawn(task))));
+        self.next += 1;
+    }
+
     async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
         loop {
             // One more than are decoded: it begins while the last batches of another are still taken.
             while self.open.len() <= self.at_once && self.next < self.scan.parts() {
-                let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
-                let (end, ended) = oneshot::channel::<()>();
-                let turn = if self.ends.len() < self.at_once { None } else { self.ends.pop_front() };
-                self.ends.push_back(ended);
-                let (scan, part) = (self.scan.clone(), self.next);
-                let task = async move {
-                    if let Some(other) = turn {
-                        // However it ended.
-                        let _ = other.await;
-                    }
-                    let read = read_part(scan, part, batches).await;
-                    drop(end);
-                    read
-                };
-                self.open.push_back((receiver, Owned(self.handle.spawn(task))));
-                self.next += 1;
+                self.open_next();
             }
             let Some((receiver, _)) = self.open.front_mut() else {
                 return Ok(None);

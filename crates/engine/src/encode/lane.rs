@@ -135,7 +135,7 @@ impl<'a> Lane<'a> {
             Values::None => words.add(end.length, |pen| end.write(pen)),
             Values::View(array) => {
                 let bytes_max = |row| text_bytes_max(array.value(row));
-                texts(words, *array, rows, end, bytes_max, |pen, row| write_view(pen, array, row, separator));
+                each(words, *array, rows, end, bytes_max, |pen, row| write_view(pen, array, row, separator));
             }
             Values::Utf8(array) => strings(words, array, rows, end, separator),
             Values::Large(array) => strings(words, array, rows, end, separator),
@@ -153,7 +153,7 @@ impl<'a> Lane<'a> {
             Values::Instant(array) => numbers(words, array, rows, end, INSTANT_BYTES_MAX, write_instant),
             Values::Boolean(array) => {
                 let write = |pen: &mut Pen, row| pen.slice(if array.value(row) { b"true" } else { b"false" });
-                texts(words, *array, rows, end, |_| "false".len(), write);
+                each(words, *array, rows, end, |_| "false".len(), write);
             }
         }
     }
@@ -237,16 +237,7 @@ fn numbers<T: ArrowPrimitiveType>(
     bytes_max: usize,
     write: impl Fn(&mut Pen, T::Native),
 ) {
-    let bytes_max = bytes_max + end.length;
-    let whole = array.null_count() == 0;
-    for row in rows {
-        words.add(bytes_max, |pen| {
-            if whole || array.is_valid(row) {
-                write(pen, array.values()[row]);
-            }
-            end.write(pen);
-        });
-    }
+    each(words, array, rows, end, |_| bytes_max, |pen, row| write(pen, array.values()[row]));
 }
 
 /// Makes texts ready that lie behind offsets.
@@ -258,22 +249,23 @@ fn strings<O: OffsetSizeTrait>(
     separator: u8,
 ) {
     let bytes_max = |row| text_bytes_max(array.value(row));
-    texts(words, array, rows, end, bytes_max, |pen, row| write_text(pen, array.value(row).as_bytes(), separator));
+    each(words, array, rows, end, bytes_max, |pen, row| write_text(pen, array.value(row).as_bytes(), separator));
 }
 
-/// Makes other values ready, each within as many bytes as said of it.
+/// Makes values ready, each within as many bytes as said of it: nothing for null, and the end.
 #[inline]
-fn texts(
+fn each(
     words: &mut Words,
-    array: &dyn Array,
+    array: &impl Array,
     rows: Range<usize>,
     end: End,
     bytes_max: impl Fn(usize) -> usize,
     write: impl Fn(&mut Pen, usize),
 ) {
+    let whole = array.null_count() == 0;
     for row in rows {
         words.add(bytes_max(row) + end.length, |pen| {
-            if array.is_valid(row) {
+            if whole || array.is_valid(row) {
                 write(pen, row);
             }
             end.write(pen);

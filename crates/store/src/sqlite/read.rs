@@ -86,6 +86,8 @@ impl SqliteStore {
                 .fetch_optional(&mut *reader)
                 .await
                 .map_err(at(FIND, true))?;
+        // Nobody needs to wait for the connection while megabytes are unpacked.
+        drop(reader);
         match kept {
             Some((Some(packed), _)) => match ManifestText::unpacked(&packed) {
                 Ok(text) => Ok(Some(text)),
