@@ -5,12 +5,13 @@
 //! partial/3f2b….7.… being written
 //! ```
 //!
-//! A file is written under `partial/`, synced, renamed to its name (one file system, so that the
-//! name appears with all its bytes or not at all) and its folder is synced; a folder that is new to
-//! this process has its own name made durable first. Folders are private
-//! to the user, and so are files.
+//! A file is written under `partial/` (from where it is long, past the page cache), synced, renamed
+//! to its name (one file system, so that the name appears with all its bytes or not at all) and its
+//! folder is synced; a folder that is new to this process has its own name made durable first.
+//! Folders are private to the user, and so are files.
 
 mod ahead;
+mod direct;
 mod read;
 mod survey;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::ahead::SyncAhead;
+use super::direct::Direct;
 use super::{Durable, PARTIAL, make_folders};
 use crate::{BlobWriter, Error};
 
@@ -17,7 +18,7 @@ use crate::{BlobWriter, Error};
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// After so many bytes the disk is set to work. A file that stays smaller is synced once, at its end.
-const SYNC_AHEAD_BYTES: u64 = 16 << 20;
+const LONG_BYTES: u64 = 16 << 20;
 
 /// A file under `partial/` that goes away unless it is sealed.
 #[derive(Debug)]
@@ -26,9 +27,20 @@ pub(super) struct Writer {
     partial: Partial,
     target: PathBuf,
     durable: Durable,
-    /// Bytes since the disk was set to work.
+    /// Bytes that went through `file` since the disk was set to work.
     since: u64,
-    ahead: Option<SyncAhead>,
+    rest: Rest,
+}
+
+/// How a file goes on once it is long.
+#[derive(Debug)]
+enum Rest {
+    /// It is not.
+    Short,
+    /// Past the page cache.
+    Direct(Direct),
+    /// Through the cache, where there is no way past it.
+    Ahead(SyncAhead),
 }
 
 /// The name of an unsealed file; dropping it deletes the file.
@@ -63,23 +75,47 @@ impl Writer {
         let file = reach(Point::BlobCreate).and_then(|()| options.open(&path));
         let file = file.map_err(|e| storage(format!("cannot create {}", path.display()), e))?;
         let partial = Partial { path, sealed: false };
-        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), partial, target, durable, since: 0, ahead: None })
+        Ok(Self {
+            file: BufWriter::with_capacity(BUFFER_BYTES, file),
+            partial,
+            target,
+            durable,
+            since: 0,
+            rest: Rest::Short,
+        })
+    }
+
+    /// Sets the disk to work, each time that as much more is written.
+    fn go_on(&mut self) -> io::Result<()> {
+        if let Rest::Short = self.rest {
+            self.file.flush()?;
+            let file = self.file.get_ref();
+            self.rest = match Direct::start(file, &self.partial.path, LONG_BYTES) {
+                Some(direct) => Rest::Direct(direct),
+                None => Rest::Ahead(SyncAhead::start(file)?),
+            };
+        }
+        if let Rest::Ahead(ahead) = &self.rest {
+            ahead.wake();
+        }
+        Ok(())
     }
 
     fn publish(self, size_bytes: u64) -> Result<(), Error> {
-        let Self { file, mut partial, target, durable, since: _, ahead } = self;
+        let Self { file, mut partial, target, durable, since: _, rest } = self;
         let doing = |what: &str| format!("cannot {what} {}", partial.path.display());
         let file = file.into_inner().map_err(|e| storage(doing("write"), e.into_error()))?;
+        match rest {
+            Rest::Short => {}
+            Rest::Direct(direct) => direct.finish().map_err(|e| storage(doing("write"), e))?,
+            Rest::Ahead(ahead) => ahead.finish().map_err(|e| storage(doing("sync"), e))?,
+        }
         let there = file.metadata().map_err(|e| storage(doing("look at"), e))?.len();
         if there != size_bytes {
             let wrong = format!("{there} bytes were written where {size_bytes} were announced");
             return Err(storage(doing("seal"), io::Error::new(io::ErrorKind::InvalidData, wrong)));
         }
-        let synced = ahead.map_or(Ok(()), SyncAhead::finish);
-        synced
-            .and_then(|()| reach(Point::BlobSync))
-            .and_then(|()| file.sync_all())
-            .map_err(|e| storage(doing("sync"), e))?;
+        reach(Point::BlobSync).and_then(|()| file.sync_all()).map_err(|e| storage(doing("sync"), e))?;
         drop(file);
         let folder = target.parent().expect("a blob's path has a folder");
         let renamed = publish_in(folder, &partial.path, &target, &durable);
@@ -129,14 +165,15 @@ fn storage(context: String, source: io::Error) -> Error {
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         reach(Point::BlobWrite)?;
-        let written = self.file.write(bytes)?;
+        if let Rest::Direct(direct) = &mut self.rest {
+            return direct.write(bytes);
+        }
+        let left = usize::try_from(LONG_BYTES - self.since).unwrap_or(usize::MAX);
+        let written = self.file.write(&bytes[..bytes.len().min(left)])?;
         self.since += written as u64;
-        if self.since >= SYNC_AHEAD_BYTES {
+        if self.since == LONG_BYTES {
             self.since = 0;
-            if self.ahead.is_none() {
-                self.ahead = Some(SyncAhead::start(self.file.get_ref())?);
-            }
-            self.ahead.iter().for_each(SyncAhead::wake);
+            self.go_on()?;
         }
         Ok(written)
     }
