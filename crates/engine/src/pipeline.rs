@@ -29,6 +29,9 @@ use crate::{Error, Limits, Plan};
 /// and every batch keeps pages of its file in memory.
 const BATCHES_AHEAD: usize = 2;
 
+/// With so many batches left of a part, the next one may begin.
+const BATCHES_BEFORE_END: u64 = 1;
+
 /// One thread decodes for so many that write: it takes a seventh of the time of what follows, and
 /// every part that is being decoded holds its pages and dictionaries.
 const DENSE_THREADS: usize = 4;
@@ -306,7 +309,7 @@ struct Parts {
     /// Parts that are decoded at a time.
     at_once: usize,
     open: VecDeque<OpenPart>,
-    /// The ends of the decoding of the last parts that were opened.
+    /// When the last parts that were opened are decoded, or nearly so.
     ends: VecDeque<oneshot::Receiver<()>>,
 }
 
@@ -327,9 +330,7 @@ impl Parts {
                 // However it ended.
                 let _ = other.await;
             }
-            let read = read_part(scan, part, batches).await;
-            drop(end);
-            read
+            read_part(scan, part, batches, end).await
         };
         self.open.push_back((receiver, Owned(self.handle.spawn(task))));
         self.next += 1;
@@ -355,10 +356,25 @@ impl Parts {
     }
 }
 
-async fn read_part(scan: Arc<Scan>, part: usize, batches: mpsc::Sender<RecordBatch>) -> Result<(), Error> {
+/// Sends the batches of a part. `end` goes a little before it is decoded, so that the beginning of
+/// the next one, which takes longer than a batch, is not waited for.
+async fn read_part(
+    scan: Arc<Scan>,
+    part: usize,
+    batches: mpsc::Sender<RecordBatch>,
+    end: oneshot::Sender<()>,
+) -> Result<(), Error> {
     let mut stream = scan.open(part)?;
+    let mut end = Some(end);
+    let mut left = scan.rows(part);
     while let Some(batch) = stream.next().await {
         let mut batch = batch?;
+        if let Some(left) = &mut left {
+            *left = left.saturating_sub(batch.num_rows() as u64);
+            if *left <= BATCHES_BEFORE_END * batch.num_rows() as u64 {
+                drop(end.take());
+            }
+        }
         if scan.sparse(part) {
             batch = compact(batch)?;
         }

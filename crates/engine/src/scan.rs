@@ -214,6 +214,14 @@ impl Scan {
         Ok(stream.try_filter(|batch| std::future::ready(batch.num_rows() > 0)).boxed())
     }
 
+    /// How many rows a part gives, if that is known beforehand.
+    pub fn rows(&self, part: usize) -> Option<u64> {
+        match self.parts[part] {
+            Part::Passed(_, rows) => rows,
+            Part::Pushed(_) | Part::Picked(_) | Part::Tested(_) | Part::Chosen(..) => None,
+        }
+    }
+
     /// Whether what a part gives may keep more of its file in memory than it shows.
     pub fn sparse(&self, part: usize) -> bool {
         !matches!(self.parts[part], Part::Passed(..))
