@@ -1,15 +1,16 @@
 //! A batch of a scan as the columns of its fields, and what is found out about them once for all
 //! who read them.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
-use crate::column::{Coded, Column};
+use crate::column::{Coded, Column, Scratch};
 
 /// See the module.
 #[derive(Debug)]
 pub struct Batch {
     columns: Vec<Column>,
     coded: Vec<OnceCell<Option<Coded>>>,
+    scratch: RefCell<Scratch>,
     rows: usize,
 }
 
@@ -17,7 +18,7 @@ impl Batch {
     /// Columns of so many rows each.
     pub fn new(columns: Vec<Column>, rows: usize) -> Self {
         let coded = columns.iter().map(|_| OnceCell::new()).collect();
-        Self { columns, coded, rows }
+        Self { columns, coded, scratch: RefCell::default(), rows }
     }
 
     /// Its rows.
@@ -33,6 +34,6 @@ impl Batch {
     /// The column at a position as codes, if it is text whose values repeat.
     pub fn coded(&self, at: usize) -> Option<&Coded> {
         let Column::Text(text) = &self.columns[at] else { return None };
-        self.coded[at].get_or_init(|| Coded::of(text)).as_ref()
+        self.coded[at].get_or_init(|| Coded::of(text, &mut self.scratch.borrow_mut())).as_ref()
     }
 }

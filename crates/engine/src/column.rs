@@ -20,7 +20,7 @@ use payouts_ledger::ReadAs;
 use payouts_model::FieldType;
 use std::sync::Arc;
 
-pub use coded::Coded;
+pub use coded::{Coded, Scratch};
 
 /// How one field is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

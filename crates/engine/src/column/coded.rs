@@ -27,18 +27,30 @@ pub struct Coded {
     meaning: Meaning,
 }
 
-/// What codes stand for.
+/// What codes stand for. Nothing is behind [`NONE`], where there is that.
 #[derive(Clone, Debug)]
 enum Meaning {
-    /// A row with each code; nothing is behind that of [`NONE`].
+    /// A row with each code.
     Rows(Vec<usize>),
-    /// The values of the dictionary.
-    Dictionary,
+    /// The place of each code's value in the dictionary.
+    Keys(Vec<u32>),
+    /// The values of the dictionary, all of them.
+    Dictionary {
+        /// Whether they begin behind [`NONE`].
+        behind_none: bool,
+    },
+}
+
+/// Memory of [`Coded::of`] that is worth to be kept from column to column.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// The code of every key of a dictionary: [`UNSEEN`] between two columns.
+    code_of_key: Vec<u32>,
 }
 
 impl Coded {
     /// The codes of all rows; `None` if too few values repeat for that to be worth it.
-    pub fn of(text: &TextColumn) -> Option<Self> {
+    pub fn of(text: &TextColumn, scratch: &mut Scratch) -> Option<Self> {
         match text {
             TextColumn::View(array) => {
                 let (mut codes, mut rows) = (Vec::with_capacity(array.len()), vec![usize::MAX]);
@@ -61,65 +73,84 @@ impl Coded {
                     }
                     codes.push(slot.1);
                 }
-                Some(Self::of_rows(codes, rows))
+                Some(Self { codes: codes.into(), meaning: Meaning::Rows(rows) })
             }
-            TextColumn::Dictionary { keys, values } => Some(Self::of_keys(keys, values)),
+            TextColumn::Dictionary { keys, values } => Some(Self::of_keys(keys, values, scratch)),
             TextColumn::Utf8(_) | TextColumn::Large(_) => None,
         }
     }
 
-    fn of_rows(codes: Vec<u32>, rows: Vec<usize>) -> Self {
-        Self { codes: codes.into(), meaning: Meaning::Rows(rows) }
-    }
-
-    fn of_keys(keys: &Int32Array, values: &StringArray) -> Self {
-        if keys.null_count() == 0 && values.len() <= keys.len() / ROWS_PER_VALUE {
+    fn of_keys(keys: &Int32Array, values: &StringArray, scratch: &mut Scratch) -> Self {
+        let nulls = keys.nulls().filter(|nulls| nulls.null_count() > 0);
+        if values.len() <= keys.len() / ROWS_PER_VALUE {
             // Keys are never negative.
-            let codes = ScalarBuffer::from(keys.values().inner().clone());
-            return Self { codes, meaning: Meaning::Dictionary };
+            let codes = match nulls {
+                None => ScalarBuffer::from(keys.values().inner().clone()),
+                Some(nulls) => {
+                    let mut codes: Vec<u32> = keys.values().iter().map(|&key| (key as u32).wrapping_add(1)).collect();
+                    (!nulls.inner()).set_indices().for_each(|row| codes[row] = NONE);
+                    codes.into()
+                }
+            };
+            return Self { codes, meaning: Meaning::Dictionary { behind_none: nulls.is_some() } };
         }
-        let (mut codes, mut rows) = (Vec::with_capacity(keys.len()), vec![usize::MAX]);
-        let mut code_of_key: Vec<u32> = vec![UNSEEN; values.len()];
-        let mut code = |row: usize, key: usize| {
-            if code_of_key[key] == UNSEEN {
-                // A null in the dictionary stands for none as well.
-                code_of_key[key] = if values.is_null(key) {
-                    NONE
-                } else {
-                    rows.push(row);
-                    rows.len() as u32 - 1
-                };
+        let code_of_key = &mut scratch.code_of_key;
+        if code_of_key.len() < values.len() {
+            code_of_key.resize(values.len(), UNSEEN);
+        }
+        let mut seen = vec![UNSEEN];
+        let mut code = |key: i32| {
+            let code = &mut code_of_key[key as usize];
+            if *code == UNSEEN {
+                *code = seen.len() as u32;
+                seen.push(key as u32);
             }
-            code_of_key[key]
+            *code
         };
-        if keys.null_count() == 0 {
-            codes.extend(keys.values().iter().enumerate().map(|(row, &key)| code(row, key as usize)));
-        } else {
-            let code = |(row, key): (usize, Option<i32>)| key.map_or(NONE, |key| code(row, key as usize));
-            codes.extend(keys.iter().enumerate().map(code));
-        }
-        Self::of_rows(codes, rows)
+        let keyed = keys.values();
+        let codes = match nulls {
+            None => keyed.iter().map(|&key| code(key)).collect(),
+            Some(nulls) => {
+                let mut codes = vec![NONE; keys.len()];
+                nulls.valid_indices().for_each(|row| codes[row] = code(keyed[row]));
+                codes
+            }
+        };
+        seen[1..].iter().for_each(|&key| code_of_key[key as usize] = UNSEEN);
+        Self { codes: codes.into(), meaning: Meaning::Keys(seen) }
     }
 
     /// The text of every code in ascending order; `None` is no value.
     pub fn texts<'a>(&'a self, text: &'a TextColumn) -> impl Iterator<Item = Option<&'a str>> {
-        let (rows, values) = self.meaning_in(text);
-        let of_rows = rows.iter().map(|&row| if row == usize::MAX { None } else { text.get(row) });
-        of_rows.chain(values.into_iter().flatten())
+        (0..self.texts_len(text)).map(|code| self.text(code, text))
     }
 
     /// How many codes there are.
     pub fn texts_len(&self, text: &TextColumn) -> usize {
-        let (rows, values) = self.meaning_in(text);
-        rows.len() + values.map_or(0, Array::len)
+        match &self.meaning {
+            Meaning::Rows(rows) => rows.len(),
+            Meaning::Keys(keys) => keys.len(),
+            Meaning::Dictionary { behind_none } => values(text).len() + usize::from(*behind_none),
+        }
     }
 
-    fn meaning_in<'a>(&'a self, text: &'a TextColumn) -> (&'a [usize], Option<&'a StringArray>) {
-        match (&self.meaning, text) {
-            (Meaning::Rows(rows), _) => (rows, None),
-            (Meaning::Dictionary, TextColumn::Dictionary { values, .. }) => (&[], Some(values)),
-            (Meaning::Dictionary, _) => unreachable!("the codes are those of a dictionary"),
+    fn text<'a>(&self, code: usize, text: &'a TextColumn) -> Option<&'a str> {
+        let value = |at: usize| values(text).is_valid(at).then(|| values(text).value(at));
+        match &self.meaning {
+            Meaning::Dictionary { behind_none: false } => value(code),
+            _ if code == NONE as usize => None,
+            Meaning::Dictionary { behind_none: true } => value(code - 1),
+            Meaning::Keys(keys) => value(keys[code] as usize),
+            Meaning::Rows(rows) => text.get(rows[code]),
         }
+    }
+}
+
+/// The values of the dictionary that codes were made of.
+fn values(text: &TextColumn) -> &StringArray {
+    match text {
+        TextColumn::Dictionary { values, .. } => values,
+        _ => unreachable!("the codes are those of a dictionary"),
     }
 }
 

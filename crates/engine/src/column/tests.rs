@@ -10,7 +10,7 @@ use payouts_filter::ast::Value;
 use payouts_model::FieldType;
 
 use super::convert::round_text;
-use super::{Coded, Column, FieldReader, How};
+use super::{Coded, Column, FieldReader, How, Scratch};
 
 fn read(array: ArrayRef, kind: FieldType, how: How) -> Result<Column, String> {
     FieldReader { name: "x".into(), kind, how }.read(&array)
@@ -80,7 +80,7 @@ fn codes_of_a_dictionary_are_those_of_its_texts() {
         (array.slice(2, 3), vec![Some("b"), None, Some("a")]),
     ] {
         let Ok(Column::Text(text)) = read(array, FieldType::Text, How::Same) else { panic!() };
-        let coded = Coded::of(&text).unwrap();
+        let coded = Coded::of(&text, &mut Scratch::default()).unwrap();
         let texts: Vec<Option<&str>> = coded.texts(&text).collect();
         let found: Vec<Option<&str>> = coded.codes.iter().map(|&code| texts[code as usize]).collect();
         assert_eq!(found, expected);
@@ -90,14 +90,39 @@ fn codes_of_a_dictionary_are_those_of_its_texts() {
 
 #[test]
 fn a_small_dictionary_is_taken_as_it_is() {
-    let keys: Int32Array = (0..256).map(|row| Some([3, 0, 1][row % 3])).collect();
-    let values = StringArray::from(vec![Some("b"), None, Some("unused"), Some("a")]);
-    let array: ArrayRef = Arc::new(DictionaryArray::new(keys, Arc::new(values)));
-    let Ok(Column::Text(text)) = read(array.slice(1, 255), FieldType::Text, How::Same) else { panic!() };
-    let coded = Coded::of(&text).unwrap();
-    let texts: Vec<Option<&str>> = coded.texts(&text).collect();
-    assert_eq!(texts, [Some("b"), None, Some("unused"), Some("a")]);
-    for (row, &code) in coded.codes.iter().enumerate() {
-        assert_eq!(texts[code as usize], text.get(row), "row {row}");
+    let values = Arc::new(StringArray::from(vec![Some("b"), None, Some("unused"), Some("a")]));
+    let whole: Int32Array = (0..256).map(|row| Some([3, 0, 1][row % 3])).collect();
+    let broken: Int32Array = (0..256).map(|row| [Some(3), None, Some(0), Some(1)][row % 4]).collect();
+    for (keys, expected) in [
+        (whole, &[Some("b"), None, Some("unused"), Some("a")][..]),
+        (broken, &[None, Some("b"), None, Some("unused"), Some("a")]),
+    ] {
+        let array: ArrayRef = Arc::new(DictionaryArray::new(keys, values.clone()));
+        let Ok(Column::Text(text)) = read(array.slice(1, 255), FieldType::Text, How::Same) else { panic!() };
+        let coded = Coded::of(&text, &mut Scratch::default()).unwrap();
+        let texts: Vec<Option<&str>> = coded.texts(&text).collect();
+        assert_eq!(texts, expected);
+        assert_eq!(coded.texts_len(&text), texts.len());
+        for (row, &code) in coded.codes.iter().enumerate() {
+            assert_eq!(texts[code as usize], text.get(row), "row {row}");
+        }
+    }
+}
+
+#[test]
+fn one_column_after_another_is_coded_in_the_same_memory() {
+    let mut scratch = Scratch::default();
+    for (keys, values) in [
+        (vec![Some(1), None, Some(0), Some(1)], vec!["a", "b"]),
+        (vec![Some(0), Some(2), Some(1), None], vec!["c", "d", "e"]),
+        (vec![Some(1), Some(1)], vec!["f", "g"]),
+    ] {
+        let expected: Vec<Option<&str>> = keys.iter().map(|key| key.map(|key: i32| values[key as usize])).collect();
+        let array = DictionaryArray::new(Int32Array::from(keys), Arc::new(StringArray::from(values.clone())));
+        let Ok(Column::Text(text)) = read(Arc::new(array), FieldType::Text, How::Same) else { panic!() };
+        let coded = Coded::of(&text, &mut scratch).unwrap();
+        let texts: Vec<Option<&str>> = coded.texts(&text).collect();
+        let found: Vec<Option<&str>> = coded.codes.iter().map(|&code| texts[code as usize]).collect();
+        assert_eq!(found, expected);
     }
 }
