@@ -255,7 +255,8 @@ impl Adder {
         let mut totals = Totals { rows: self.rows, ..Totals::default() };
         for (at, amount) in self.plan.amounts.iter().enumerate() {
             // Rows that differ in the currency of another column are added by numbers.
-            let mut sums: HashMap<([u32; GROUP_COLUMNS], Option<u32>), Sum, FixedState> = HashMap::default();
+            let mut sums: HashMap<([u32; GROUP_COLUMNS], Option<u32>), Sum, FixedState> =
+                HashMap::with_capacity_and_hasher(self.of_groups.len(), FixedState::default());
             for (key, sum) in self.of_groups.of_amount(at) {
                 let group = [key[0], key[1], key[2]];
                 sums.entry((group, amount.currency.number(&key[GROUP_COLUMNS..]))).or_default().merge(sum);

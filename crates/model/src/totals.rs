@@ -86,18 +86,13 @@ pub struct Totals {
 
 impl Totals {
     /// Adds other totals; the order does not matter.
-    pub fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: Self) {
         self.rows += other.rows;
         if self.sums.is_empty() {
-            self.sums.clone_from(&other.sums);
+            self.sums = other.sums;
         } else {
-            for (key, sum) in &other.sums {
-                match self.sums.get_mut(key) {
-                    Some(own) => own.merge(*sum),
-                    None => {
-                        self.sums.insert(key.clone(), *sum);
-                    }
-                }
+            for (key, sum) in other.sums {
+                self.sums.entry(key).or_default().merge(sum);
             }
         }
         for (column, span) in &other.spans {

@@ -178,7 +178,7 @@ impl<W: Write> Packager<W> {
     }
 
     /// Appends a chunk.
-    pub fn push(&mut self, chunk: &Chunk) -> io::Result<()> {
+    pub fn push(&mut self, chunk: Chunk) -> io::Result<()> {
         self.guarded(|own| own.append(chunk))
     }
 
@@ -200,24 +200,24 @@ impl<W: Write> Packager<W> {
         result
     }
 
-    fn append(&mut self, chunk: &Chunk) -> io::Result<()> {
+    fn append(&mut self, chunk: Chunk) -> io::Result<()> {
         if chunk.rows != chunk.totals.rows {
             let (rows, totals) = (chunk.rows, chunk.totals.rows);
             return Err(invalid(format!("a chunk of {rows} rows says that its totals are over {totals} rows")));
         }
         match &mut self.body {
             _ if chunk.text.is_empty() => {}
-            Body::Plain => self.out.write(chunk.text.clone())?,
+            Body::Plain => self.out.write(chunk.text)?,
             Body::Gzip(joined) => {
-                let deflated = deflated(chunk)?;
+                let deflated = deflated(&chunk)?;
                 self.out.write(deflated.clone())?;
                 joined.add(chunk.crc32, &chunk.text, deflated);
             }
-            Body::Zip(texts) => texts.append(&mut self.out, chunk)?,
-            Body::Workbook(workbook) => workbook.append(&mut self.out, chunk)?,
+            Body::Zip(texts) => texts.append(&mut self.out, &chunk)?,
+            Body::Workbook(workbook) => workbook.append(&mut self.out, &chunk)?,
         }
         self.beyond.add(chunk.beyond);
-        self.totals.merge(&chunk.totals);
+        self.totals.merge(chunk.totals);
         Ok(())
     }
 

@@ -173,7 +173,7 @@ fn bytes_cut_an_entry_too() {
         EntryLimits { bytes: 20, ..WIDE },
     )
     .unwrap();
-    let error = packager.push(&one).unwrap_err();
+    let error = packager.push(one.clone()).unwrap_err();
     assert!(error.to_string().contains("does not fit into a ZIP entry"), "{error}");
 }
 
@@ -184,7 +184,7 @@ fn more_entries_than_sixteen_bits_count() {
     for count in [65_534_usize, 65_535, 65_600] {
         let mut packager =
             Packager::with_limits(FileFormat::DEFAULT, "p", &head(FileFormat::DEFAULT), Vec::new(), limits).unwrap();
-        (0..count).for_each(|_| packager.push(&one).unwrap());
+        (0..count).for_each(|_| packager.push(one.clone()).unwrap());
         let (packaged, bytes) = packager.finish().unwrap();
         let mut archive = ::zip::ZipArchive::new(Cursor::new(&bytes)).unwrap();
         assert_eq!((archive.len(), packaged.entries.len()), (count, count));
@@ -208,8 +208,8 @@ fn offsets_beyond_four_gibibytes_read_back() {
             Packager::with_limits(FileFormat::DEFAULT, "payments", &head(FileFormat::DEFAULT), sink, limits).unwrap();
         packager.out.skip(start);
         packager = packager.with_rows_expected(10);
-        packager.push(&one).unwrap();
-        packager.push(&one).unwrap();
+        packager.push(one.clone()).unwrap();
+        packager.push(one.clone()).unwrap();
         let (packaged, sink) = packager.finish().unwrap();
         let mut archive = ::zip::ZipArchive::new(sink).unwrap();
         assert_eq!(archive.len(), 2);
@@ -263,12 +263,12 @@ fn an_error_of_the_sink_comes_through_wherever_it_happens() {
 fn nothing_follows_an_error() {
     let mut packager = Packager::new(FileFormat::DEFAULT, "p", &head(FileFormat::DEFAULT), Vec::new()).unwrap();
     let plain = Chunk { deflated: None, ..rows(0, 1) };
-    assert!(packager.push(&plain).unwrap_err().to_string().contains("deflated form is missing"));
-    assert!(packager.push(&rows(0, 1)).unwrap_err().to_string().contains("given up"));
+    assert!(packager.push(plain).unwrap_err().to_string().contains("deflated form is missing"));
+    assert!(packager.push(rows(0, 1)).unwrap_err().to_string().contains("given up"));
     assert!(packager.finish().is_err());
 
     let mut packager = Packager::new(FileFormat::DEFAULT, "p", &head(FileFormat::DEFAULT), Vec::new()).unwrap();
-    assert!(packager.push(&Chunk { rows: 2, ..rows(0, 1) }).is_err());
+    assert!(packager.push(Chunk { rows: 2, ..rows(0, 1) }).is_err());
 }
 
 #[test]

@@ -11,18 +11,22 @@ const LEVEL: i32 = 1;
 /// What is handed over to the encoder at a time: a formatter writes a few bytes a call.
 const PART_BYTES: usize = 64 << 10;
 
+/// What a manifest is written into.
+pub type Parts = io::BufWriter<zstd::stream::write::Encoder<'static, Vec<u8>>>;
+
 /// See the module.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ManifestText(Arc<[u8]>);
 
 impl ManifestText {
-    /// What `write` writes, without ever holding it as it is.
+    /// What `write` writes, without ever holding it as it is. It writes into a buffer: a few bytes
+    /// at a time are cheap.
     ///
     /// # Errors
     /// Those of `write`.
-    pub fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Self> {
+    pub fn written(write: impl FnOnce(&mut Parts) -> io::Result<()>) -> io::Result<Self> {
         let encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
-        let mut parts = io::BufWriter::with_capacity(PART_BYTES, encoder);
+        let mut parts = Parts::with_capacity(PART_BYTES, encoder);
         write(&mut parts)?;
         let encoder = parts.into_inner().map_err(io::IntoInnerError::into_error)?;
         Ok(Self(encoder.finish()?.into()))

@@ -97,7 +97,7 @@ async fn a_dropped_stream_stops_and_the_engine_goes_on() {
     }
     let mut totals = Totals::default();
     for chunk in collect(&engine, &plan).await.unwrap() {
-        totals.merge(&chunk.totals);
+        totals.merge(chunk.totals.clone());
     }
     assert_eq!(totals.rows, 20_000);
     assert_eq!(engine.count(&plan).await.unwrap(), 20_000);

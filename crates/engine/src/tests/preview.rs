@@ -12,7 +12,7 @@ async fn a_preview_adds_up_to_the_export() {
     let plan = plan(&table.snapshot, None, Scope::everything());
     let mut totals = Totals::default();
     for chunk in collect(&engine, &plan).await.unwrap() {
-        totals.merge(&chunk.totals);
+        totals.merge(chunk.totals.clone());
     }
     let ids = vec!["6772000017".to_owned(), "006772000034".to_owned(), "42".to_owned(), "0042".to_owned()];
     let preview = engine.preview(&plan, chrono_tz::Pacific::Auckland, &[(field("paymentID"), ids)], 20).await.unwrap();

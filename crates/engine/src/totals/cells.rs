@@ -77,6 +77,11 @@ impl Cells {
         }
     }
 
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
     /// Adds the amounts of the rows of a batch, by the other columns.
     pub fn add<'a>(&mut self, by: &[Numbered<'_>], amounts: impl Iterator<Item = &'a Column>, rows: usize) {
         let cells = self.of_rows(by, rows);

@@ -31,7 +31,7 @@ async fn sums_are_those_of_the_rows() {
     .collect();
     let chunks = collect(&engine(2), &plan).await.unwrap();
     let mut totals = Totals::default();
-    chunks.iter().for_each(|c| totals.merge(&c.totals));
+    chunks.iter().for_each(|c| totals.merge(c.totals.clone()));
     let mut expected = Totals::default();
     for r in records(&chunks) {
         expected.rows += 1;
@@ -62,7 +62,7 @@ async fn sums_are_those_of_the_rows() {
     // Nothing of what is added up has to be in the file.
     plan.columns = vec![field("earned")];
     let mut narrow = Totals::default();
-    collect(&engine(1), &plan).await.unwrap().iter().for_each(|c| narrow.merge(&c.totals));
+    collect(&engine(1), &plan).await.unwrap().iter().for_each(|c| narrow.merge(c.totals.clone()));
     expected.spans.clear();
     expected.sums.retain(|key, _| &*key.column == "earned");
     assert_eq!(narrow, expected);

@@ -1,6 +1,7 @@
 //! Sums as rows of JSON, for the manifest and for previews.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use payouts_model::Totals;
@@ -13,11 +14,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct Total {
     /// The amount column.
-    pub column: String,
+    pub column: Arc<str>,
     /// Its currency in these rows.
-    pub currency: String,
+    pub currency: Arc<str>,
     /// The payment status of these rows.
-    pub payment_status: String,
+    pub payment_status: Arc<str>,
     /// Rows with an amount.
     pub rows: u64,
     /// Their sum, exact.
@@ -31,9 +32,9 @@ pub struct Total {
 #[serde(rename_all = "camelCase")]
 pub struct ProgramTotal {
     /// The program.
-    pub program_name: String,
+    pub program_name: Arc<str>,
     /// The order type.
-    pub order_type: String,
+    pub order_type: Arc<str>,
     /// The sum.
     #[serde(flatten)]
     pub total: Total,
@@ -43,9 +44,9 @@ impl Total {
     fn new(key: &TotalKey, sum: Sum) -> Self {
         let Sum { rows, sum, negative } = sum;
         Self {
-            column: key.column.to_string(),
-            currency: key.currency.to_string(),
-            payment_status: key.status.to_string(),
+            column: key.column.clone(),
+            currency: key.currency.clone(),
+            payment_status: key.status.clone(),
             rows,
             sum: sum.to_string(),
             negative_sum: negative.to_string(),
@@ -73,8 +74,8 @@ pub fn totals_by_program(totals: &Totals) -> Vec<ProgramTotal> {
     rows.sort_unstable_by_key(|(places, _, _)| *places);
     rows.into_iter()
         .map(|(_, key, sum)| ProgramTotal {
-            program_name: key.program.to_string(),
-            order_type: key.order_type.to_string(),
+            program_name: key.program.clone(),
+            order_type: key.order_type.clone(),
             total: Total::new(key, *sum),
         })
         .collect()

@@ -126,7 +126,7 @@ fn write(
         match chunks.blocking_recv() {
             Some(Message::Chunk(chunk)) => {
                 reach(Point::ExportChunk)?;
-                packager.push(&chunk)?;
+                packager.push(chunk)?;
             }
             Some(Message::End) => break,
             None => return Err(WriteError::Abandoned),

@@ -174,8 +174,8 @@ fn sums(report: &payouts_model::Report, manifest: Manifest) -> Sums {
         let Total { column: name, currency, payment_status, rows, sum, negative_sum } = total;
         SumLine {
             column: labels::capitalised(&column(&name)),
-            status: payment_status,
-            currency,
+            status: payment_status.to_string(),
+            currency: currency.to_string(),
             rows,
             sum,
             negative: negative_sum,
@@ -188,8 +188,8 @@ fn sums(report: &payouts_model::Report, manifest: Manifest) -> Sums {
         totals: manifest.totals.into_iter().map(line).collect(),
         programs: programs
             .map(|ProgramTotal { program_name, order_type, total }| ProgramLine {
-                program: program_name,
-                order_type,
+                program: program_name.to_string(),
+                order_type: order_type.to_string(),
                 line: line(total),
             })
             .collect(),
