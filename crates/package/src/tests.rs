@@ -54,7 +54,7 @@ fn pack(format: FileFormat, limits: EntryLimits, expected: Option<u64>, chunks: 
     if let Some(expected) = expected {
         packager = packager.with_rows_expected(expected);
     }
-    chunks.iter().for_each(|c| packager.push(c).unwrap());
+    chunks.iter().for_each(|c| packager.push(c.clone()).unwrap());
     let (packaged, bytes) = packager.finish().unwrap();
     assert_eq!(packaged.bytes, bytes.len() as u64);
     assert_eq!(packaged.sha256, sha256(&bytes));
@@ -248,13 +248,13 @@ fn an_error_of_the_sink_comes_through_wherever_it_happens() {
         let bytes = pack(format, WIDE, None, &chunks).1.len();
         for room in 0..bytes {
             let result = Packager::new(format, "payments", &head(format), Full(room)).and_then(|mut packager| {
-                chunks.iter().try_for_each(|c| packager.push(c))?;
+                chunks.iter().try_for_each(|c| packager.push(c.clone()))?;
                 packager.finish()
             });
             assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull, "{format} after {room} bytes");
         }
         let mut packager = Packager::new(format, "payments", &head(format), Full(bytes)).unwrap();
-        chunks.iter().for_each(|c| packager.push(c).unwrap());
+        chunks.iter().for_each(|c| packager.push(c.clone()).unwrap());
         packager.finish().unwrap();
     }
 }

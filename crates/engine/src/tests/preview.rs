@@ -25,7 +25,7 @@ async fn a_preview_adds_up_to_the_export() {
     assert_eq!(preview.months.values().map(|t| t.rows).sum::<u64>(), 5_000);
     let mut months = Totals::default();
     for month in preview.months.values() {
-        months.merge(month);
+        months.merge(month.clone());
     }
     let mut coarse = Totals::default();
     for (key, sum) in &totals.sums {

@@ -87,7 +87,7 @@ fn sums_are_exact_and_grouped_twice() {
     let programs: Vec<_> = manifest
         .totals_by_program
         .iter()
-        .map(|p| (p.program_name.as_str(), p.order_type.as_str(), p.total.currency.as_str(), p.total.sum.as_str()))
+        .map(|p| (&*p.program_name, &*p.order_type, &*p.total.currency, &*p.total.sum))
         .collect();
     assert_eq!(
         programs,
