@@ -25,7 +25,7 @@ use crate::pipeline::Part;
 use crate::totals::{Adders, TotalsPlan};
 use crate::{Error, Plan};
 
-use buffers::Buffers;
+use buffers::{Buffers, Starts};
 pub(crate) use lane::plain_text;
 use lane::{BLOCK, End, Lane, Ready};
 use pen::Pen;
@@ -52,7 +52,7 @@ pub fn header(report: &Report, columns: &[usize], text: TextFormat) -> Vec<u8> {
 
 /// Writes the rows of these columns of a batch, and appends to `starts`, if given, where each field
 /// begins.
-fn write_rows(out: &mut Pen, starts: Option<&mut Vec<u32>>, batch: &Batch, columns: &[usize], separator: u8) {
+fn write_rows(out: &mut Pen, starts: Option<&mut Starts>, batch: &Batch, columns: &[usize], separator: u8) {
     let lane = |(at, &column): (usize, &usize)| {
         let end = if at + 1 == columns.len() { End::LINE } else { End::separator(separator) };
         Lane::new(batch.column(column), batch.coded(column), separator, end)
@@ -61,11 +61,7 @@ fn write_rows(out: &mut Pen, starts: Option<&mut Vec<u32>>, batch: &Batch, colum
     if lanes.is_empty() {
         return;
     }
-    let mut starts = starts.map(|starts| {
-        let before = starts.len();
-        starts.resize(before + batch.rows() * lanes.len(), 0);
-        starts[before..].chunks_exact_mut(lanes.len())
-    });
+    let mut starts = starts.map(|starts| starts.more(batch.rows() * lanes.len()).chunks_exact_mut(lanes.len()));
     for from in (0..batch.rows()).step_by(BLOCK) {
         let rows = from..(from + BLOCK).min(batch.rows());
         for at in 0..lanes.len() {
@@ -131,8 +127,7 @@ impl ChunkJob {
         }
         let mut text = Pen::new(self.texts.take());
         let packed = self.packaging != Packaging::Plain;
-        let mut starts = packed.then(|| self.starts.take());
-        starts.iter_mut().for_each(Vec::clear);
+        let mut starts = packed.then(|| Starts::new(self.starts.take()));
         for batch in &part.batches {
             let batch = self.layout.read(batch)?;
             self.adders.add(&batch)?;
@@ -141,8 +136,8 @@ impl ChunkJob {
         let deflated = starts.map(|starts| {
             let mut stream = self.streams.take();
             stream.clear();
-            deflate(text.written(), &starts, self.layout.file().len(), &mut stream);
-            self.starts.put(starts);
+            deflate(text.written(), starts.written(), self.layout.file().len(), &mut stream);
+            self.starts.put(starts.into_buffer());
             let length = stream.len();
             self.streams.lend(stream, length)
         });

@@ -60,3 +60,37 @@ impl Buffers {
         Bytes::from_owner(Loan { buffer, length, home: self.clone() })
     }
 }
+
+/// Where fields begin, in a buffer that need not be cleared.
+#[derive(Debug, Default)]
+pub(super) struct Starts {
+    buffer: Vec<u32>,
+    written: usize,
+}
+
+impl Starts {
+    /// None yet; what the buffer holds does not matter.
+    pub fn new(buffer: Vec<u32>) -> Self {
+        Self { buffer, written: 0 }
+    }
+
+    /// So many more, each of which is to be set: they hold anything.
+    pub fn more(&mut self, count: usize) -> &mut [u32] {
+        let from = self.written;
+        self.written += count;
+        if self.buffer.len() < self.written {
+            self.buffer.resize(self.written, 0);
+        }
+        &mut self.buffer[from..self.written]
+    }
+
+    /// Those that were set.
+    pub fn written(&self) -> &[u32] {
+        &self.buffer[..self.written]
+    }
+
+    /// The buffer back.
+    pub fn into_buffer(self) -> Vec<u32> {
+        self.buffer
+    }
+}

@@ -21,7 +21,7 @@ fn read(array: ArrayRef, kind: FieldType) -> Column {
 
 fn text(columns: &[&Column], rows: usize, separator: u8) -> String {
     let batch = Batch::new(columns.iter().map(|c| (*c).clone()).collect(), rows);
-    let (mut out, mut starts) = (Pen::default(), Vec::new());
+    let (mut out, mut starts) = (Pen::default(), Starts::default());
     let all: Vec<usize> = (0..columns.len()).collect();
     write_rows(&mut out, Some(&mut starts), &batch, &all, separator);
     String::from_utf8(out.written().to_vec()).unwrap()
