@@ -13,7 +13,7 @@ use crate::{Error, Plan};
 
 /// Text of about this size makes a chunk: large enough for the compressor, small enough for many
 /// in flight.
-const CHUNK_TEXT_BYTES: usize = 1 << 20;
+const CHUNK_TEXT_BYTES: usize = 2 << 20;
 
 /// What stands around a value of a worksheet, on average.
 const CELL_MARKUP_BYTES: usize = 32;
