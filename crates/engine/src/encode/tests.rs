@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use payouts_model::{Amount, Catalog, FieldType, Number, ReportName, TextFormat, Timestamp};
 use proptest::prelude::*;
 
-use super::{Pen, header, plain_text, write_rows};
+use super::{Pen, Starts, header, plain_text, write_rows};
 use crate::batch::Batch;
 use crate::column::{Column, FieldReader, How};
 
