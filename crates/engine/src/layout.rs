@@ -11,8 +11,8 @@ use crate::batch::Batch;
 use crate::column::{Column, FieldReader};
 use crate::{Error, Plan};
 
-/// Text of about this size makes a chunk: large enough for the compressor, small enough for many
-/// in flight.
+/// Text of about this size makes a chunk: large enough for the compressor and for what is done once a
+/// chunk or a piece of a batch, small enough for many in flight.
 const CHUNK_TEXT_BYTES: usize = 2 << 20;
 
 /// What stands around a value of a worksheet, on average.

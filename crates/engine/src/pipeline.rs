@@ -49,7 +49,7 @@ const BUDGET_UNIT_BYTES: usize = 64 << 10;
 const SELECTED_ROWS_MAX: u64 = 1 << 28;
 
 /// What a job is assumed to hold: its batches, its text and the compressed text.
-const JOB_BYTES: usize = 4 << 20;
+const JOB_BYTES: usize = 6 << 20;
 
 /// A run of rows by position, however the scan cut them into batches.
 pub(crate) struct Part {

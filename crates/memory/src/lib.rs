@@ -1,6 +1,6 @@
 //! Tells the system's allocator what this program is like. The one crate that may use `unsafe`.
 //!
-//! Exports pass buffers of a megabyte from thread to thread. The GNU allocator keeps an arena per
+//! Exports pass buffers of two megabytes from thread to thread. The GNU allocator keeps an arena per
 //! thread and gives none of them back while anything in it lives, so that the peak grows with the
 //! length of an export. With one arena for all, requests wait for one another's allocations: a
 //! third more of them are accepted with two (`docs/performance.md`), which exports cost a few

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-/// Pieces that may wait to be hashed. A chunk of about a megabyte is at most four of them.
+/// Pieces that may wait to be hashed. A chunk of about two megabytes is at most four of them.
 const WAITING_MAX: usize = 4;
 
 /// SHA-256 digests as lower-case hex.

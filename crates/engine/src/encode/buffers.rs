@@ -1,4 +1,4 @@
-//! Buffers that come back: a chunk's text is a megabyte or two, made on one thread and dropped on
+//! Buffers that come back: a chunk's text is some two megabytes, made on one thread and dropped on
 //! another, thousands of times. Taking the same few again keeps memory level and saves clearing
 //! fresh pages.
 
