@@ -234,8 +234,10 @@ impl Scan {
 
     /// How many rows of a part are selected, and, if it is tested, which ones.
     pub async fn select(&self, part: usize) -> Result<(u64, Option<BooleanBuffer>), Error> {
+        if let Some(rows) = self.rows(part) {
+            return Ok((rows, None));
+        }
         match &self.parts[part] {
-            Part::Passed(_, Some(rows)) => Ok((*rows, None)),
             Part::Tested(place) => {
                 let fail = |e| classify(e, &self.survey.bad_data, self.context.limit_bytes);
                 let mut chosen = BooleanBufferBuilder::new(0);

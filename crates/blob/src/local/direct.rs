@@ -23,7 +23,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// One is filled, one written, one waits.
 const BLOCKS: usize = 3;
 
-/// A file that goes on past the page cache. Dropped, it ends after the block that is being written.
+/// A file that goes on past the page cache. Dropped, it ends after the blocks that are full.
 #[derive(Debug)]
 pub(super) struct Direct {
     filling: Block,
@@ -31,7 +31,6 @@ pub(super) struct Direct {
     offset: u64,
     full: SyncSender<(Block, u64)>,
     empty: Receiver<Block>,
-    file: File,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -45,14 +44,13 @@ impl Direct {
         Self::over(file.try_clone().ok()?, open(path)?, offset).ok()
     }
 
-    fn over(file: File, past_cache: File, offset: u64) -> io::Result<Self> {
+    fn over(cached: File, past_cache: File, offset: u64) -> io::Result<Self> {
         let (full, queue) = sync_channel::<(Block, u64)>(BLOCKS);
         let (back, empty) = sync_channel(BLOCKS);
         for _ in 1..BLOCKS {
             // There is room for all.
             let _ = back.try_send(Block::new());
         }
-        let cached = file.try_clone()?;
         let work = move || {
             cached.sync_data()?;
             let mut file = &past_cache;
@@ -71,7 +69,7 @@ impl Direct {
             Ok(())
         };
         let thread = Some(Builder::new().name("blob-direct".into()).spawn(work)?);
-        Ok(Self { filling: Block::new(), offset, full, empty, file, thread })
+        Ok(Self { filling: Block::new(), offset, full, empty, thread })
     }
 
     /// Takes as much as the present block has room for.
@@ -88,14 +86,14 @@ impl Direct {
         Ok(taken)
     }
 
-    /// Writes what is left and waits for the blocks. The file has all its bytes then; they are
-    /// durable once it has been synced.
-    pub(super) fn finish(self) -> io::Result<()> {
-        let Self { filling, offset, full, empty: _, file, thread } = self;
+    /// Waits for the blocks and writes what is left into `file`, the one it began with. That has all
+    /// its bytes then; they are durable once it has been synced.
+    pub(super) fn finish(self, file: &File) -> io::Result<()> {
+        let Self { filling, offset, full, empty: _, thread } = self;
         drop(full);
         thread.map_or_else(|| Err(broken_off()), join)?;
         // Less than a block, and of any length.
-        write_at(&file, filling.bytes(), offset)
+        write_at(file, filling.bytes(), offset)
     }
 
     /// Why the thread has ended before its time.
@@ -187,7 +185,7 @@ mod tests {
         let mut direct = match Direct::start(&file, &path, head.len() as u64) {
             Some(direct) => direct,
             // Where nothing is written past the cache, the same blocks go through it.
-            None => Direct::over(file.try_clone().unwrap(), file, head.len() as u64).unwrap(),
+            None => Direct::over(file.try_clone().unwrap(), file.try_clone().unwrap(), head.len() as u64).unwrap(),
         };
         if misaligned {
             direct.filling.start = 1;
@@ -201,7 +199,7 @@ mod tests {
                 break;
             }
         }
-        direct.finish().unwrap();
+        direct.finish(&file).unwrap();
         assert!(std::fs::read(&path).unwrap() == [head, bytes].concat());
     }
 
@@ -226,16 +224,17 @@ mod tests {
     fn a_full_disk_is_said_once_and_for_all() {
         let full = || File::options().write(true).open("/dev/full").unwrap();
         // A device that takes nothing; what lies before is in a file that can be synced.
-        let mut direct = Direct::over(tempfile::tempfile().unwrap(), full(), 0).unwrap();
+        let before = tempfile::tempfile().unwrap();
+        let mut direct = Direct::over(before.try_clone().unwrap(), full(), 0).unwrap();
         let error = write_all(&mut direct, &vec![0; 64 * BLOCK_BYTES]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert!(direct.finish().is_err());
+        assert!(direct.finish(&before).is_err());
         // Met by the last block, it comes out at the end.
-        let mut direct = Direct::over(tempfile::tempfile().unwrap(), full(), 0).unwrap();
+        let mut direct = Direct::over(before.try_clone().unwrap(), full(), 0).unwrap();
         write_all(&mut direct, &vec![0; BLOCK_BYTES]).unwrap();
-        assert_eq!(direct.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(direct.finish(&before).unwrap_err().kind(), io::ErrorKind::StorageFull);
         // So does an error of the sync, here of what cannot be synced.
         let direct = Direct::over(full(), tempfile::tempfile().unwrap(), 0).unwrap();
-        assert!(direct.finish().is_err());
+        assert!(direct.finish(&full()).is_err());
     }
 }

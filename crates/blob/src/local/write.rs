@@ -107,7 +107,7 @@ impl Writer {
         let file = file.into_inner().map_err(|e| storage(doing("write"), e.into_error()))?;
         match rest {
             Rest::Short => {}
-            Rest::Direct(direct) => direct.finish().map_err(|e| storage(doing("write"), e))?,
+            Rest::Direct(direct) => direct.finish(&file).map_err(|e| storage(doing("write"), e))?,
             Rest::Ahead(ahead) => ahead.finish().map_err(|e| storage(doing("sync"), e))?,
         }
         let there = file.metadata().map_err(|e| storage(doing("look at"), e))?.len();
